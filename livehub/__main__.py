@@ -1,0 +1,5 @@
+"""`python -m livehub` is `livehub`."""
+
+from livehub.cli import main
+
+main()

@@ -1,0 +1,158 @@
+"""The command line: serve, token, check, events."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+import click
+
+import livehub
+from livehub import app
+from livehub.auth import mint
+from livehub.check import run_checks
+from livehub.config import load
+from livehub.contracts.document import contract_text
+from livehub.contracts.events import NAMESPACE
+from livehub.errors import LivehubError
+from livehub.features import discover
+from livehub.rooms.catalog import Catalog
+from livehub.settings import DEVELOPMENT_SECRET, Settings
+
+DURATION = re.compile(r"([1-9]\d{0,4})([smhd])\Z")
+DURATION_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+EXIT_TROUBLE = 1
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class _Duration(click.ParamType[int]):
+    """`90s`, `30m`, `12h` or `7d`, as seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Seconds."""
+        text = str(value)
+        found = DURATION.match(text)
+        if found is None:
+            self.fail(f"{text!r} is not a duration such as 90s, 30m, 12h or 7d", param, ctx)
+        return int(found[1]) * DURATION_S[found[2]]
+
+
+def _config(command: Command) -> Command:
+    return click.option(
+        "--config",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Configuration file. Default: $LIVEHUB_CONFIG, config/dev.toml in a checkout, /etc/livehub/livehub.toml.",
+    )(command)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(livehub.__version__, prog_name="livehub")
+def cli() -> None:
+    """The live backend of an event, for clients that speak socket.io."""
+
+
+@cli.command()
+@_config
+@click.option("--host", help="Address to listen on, instead of [server] host.")
+@click.option("--port", type=click.IntRange(0, 65_535), help="Port to listen on, instead of [server] port.")
+@click.option(
+    "--data", type=click.Path(file_okay=False, path_type=Path), help="Data directory, instead of [store] data."
+)
+def serve(config: Path | None, host: str | None, port: int | None, data: Path | None) -> None:
+    """Run the server until SIGTERM or Ctrl-C."""
+    settings = load(config)
+    server = attrs.evolve(
+        settings.server,
+        host=settings.server.host if host is None else host,
+        port=settings.server.port if port is None else port,
+    )
+    store = settings.store if data is None else attrs.evolve(settings.store, data=data)
+    settings = attrs.evolve(settings, server=server, store=store)
+    app.run(settings, lambda url: _greet(settings, url))
+
+
+@cli.command()
+@_config
+@click.option("--user", required=True, help="The user's id (claim sub).")
+@click.option("--email", help="Default: USER@example.org.")
+@click.option("--name", help='"First Last".')
+@click.option("--org", default="org", show_default=True, help="Organisation (claim orgId).")
+@click.option("--role", help="OWNER, ADMIN, MODERATOR, SPEAKER, MEMBER, or one of your config.")
+@click.option("--permission", "permissions", multiple=True, help="A permission besides the role's; may be repeated.")
+@click.option("--ttl", type=_Duration(), default="12h", show_default=True, help="How long it is valid.")
+def token(
+    config: Path | None,
+    user: str,
+    email: str | None,
+    name: str | None,
+    org: str,
+    role: str | None,
+    permissions: tuple[str, ...],
+    ttl: int,
+) -> None:
+    """Print a token signed with the configured secret."""
+    click.echo(
+        _token(load(config), user, email=email, name=name, org=org, role=role, permissions=permissions, ttl_s=ttl)
+    )
+
+
+@cli.command()
+@_config
+def check(config: Path | None) -> None:
+    """Look for what would go wrong: configuration, data directory, limits, port. Exit code 1 if anything would."""
+    findings = run_checks(load(config))
+    for finding in findings:
+        click.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.name}: {finding.text}")
+        if not finding.ok:
+            click.echo(f"      {finding.fix}")
+    if not all(finding.ok for finding in findings):
+        raise SystemExit(EXIT_TROUBLE)
+
+
+@cli.command()
+@_config
+def events(config: Path | None) -> None:
+    """Print the wire contract: every event, payload, permission and rate."""
+    click.echo(contract_text(Catalog(discover(), load(config).features), NAMESPACE))
+
+
+def main() -> None:
+    """Entry point: known trouble is a sentence on stderr and exit code 1, never a traceback."""
+    try:
+        cli(prog_name="livehub")
+    except LivehubError as error:
+        click.echo(f"livehub: {error}", err=True)
+        sys.exit(EXIT_TROUBLE)
+
+
+def _token(settings: Settings, user: str, **claims: Any) -> str:
+    return mint(settings.auth, user=user, **claims)
+
+
+def _greet(settings: Settings, url: str) -> None:
+    click.echo(f"livehub {livehub.__version__} serves on {url}")
+    if settings.auth.secret != DEVELOPMENT_SECRET:
+        return
+    people = (("ada", "Ada Lovelace", "MEMBER"), ("grace", "Grace Hopper", "ADMIN"))
+    for user, name, role in people:
+        made = _token(settings, user, name=name, role=role, ttl_s=12 * 3600)
+        click.echo(f"\nToken of {name} ({role}, 12 h):\n{made}")
+    first = _token(settings, "ada", name="Ada Lovelace", role="MEMBER", ttl_s=12 * 3600)
+    click.echo("\nTo try it: npm install socket.io-client, save this as try.mjs, run it twice with `node try.mjs`:\n")
+    click.echo(_SNIPPET.format(url=url, token=first))
+
+
+_SNIPPET = """\
+import {{ io }} from "socket.io-client";
+const socket = io("{url}/events", {{ auth: {{ token: "{token}" }}, transports: ["websocket"] }});
+socket.on("chat.message.new", (message) => console.log(message.author.firstName + ":", message.text));
+socket.on("connectionAcknowledged", () => socket.emit("session.join", {{ sessionId: "demo" }}));
+socket.emit("chat.message.send", {{ text: "Hello!", idempotencyKey: crypto.randomUUID() }}, console.log);
+"""

@@ -1,0 +1,57 @@
+"""Who somebody is to the hub: the token says it, the directory knows better (names put over REST, deactivation)."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+
+from livehub.errors import AuthFailed
+from livehub.feature import Person
+from livehub.features.users import Profile, Users
+from livehub.rooms.house import House
+from livehub.rooms.request import Request
+
+DIRECTORY = "directory:users"
+
+
+class Directory:
+    """Looks people up in the directory's room, which is always open."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._room = house.pin(DIRECTORY)
+
+    async def ready(self) -> None:
+        """Wait until the directory has been read from the log."""
+        await self._room.ready.wait()
+
+    def recognise(self, person: Person) -> Person:
+        """The person under the name they are known by. Raises `AuthFailed` (`user_deactivated`)."""
+        known = self._known(person.id)
+        if known is None:
+            return person
+        if not known.active:
+            raise AuthFailed("user_deactivated")
+        if not known.set_here:
+            return person
+        email = known.email or person.email
+        return replace(person, first_name=known.first_name, last_name=known.last_name, email=email)
+
+    async def meet(self, person: Person) -> None:
+        """Remember a person and their names, if that is news."""
+        told = {
+            "userId": person.id,
+            "firstName": person.first_name,
+            "lastName": person.last_name,
+            "email": person.email,
+        }
+        known = self._known(person.id)
+        if known is not None and (known.set_here or known.same(told)):
+            return
+        hub = self._house.hub
+        command = hub.catalog.commands["user.met"]
+        await self._house.ask(DIRECTORY, Request(command, told, hub.clock_ms(), secrets.randbits(128)))
+
+    def _known(self, user_id: str) -> Profile | None:
+        users = next(feature for feature in self._room.state.features if isinstance(feature, Users))
+        return users.people.get(user_id)

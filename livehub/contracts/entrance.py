@@ -1,0 +1,191 @@
+"""The entrance: whoever connects, in any namespace, is checked here, and everybody who is inside is known here.
+
+The token is verified again at every connection and every recovery. An earlier connection with the same ticket is shown
+out in the same step in which the new one takes its place, so that its end, whenever it comes, tears nothing down.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import trio
+
+from livehub.auth import Verifier
+from livehub.contracts.directory import Directory
+from livehub.contracts.socket import Socket, Timer
+from livehub.errors import AuthFailed, Refused
+from livehub.feature import JSON, Person
+from livehub.ports import Entry, SeatRecord, Tenure
+from livehub.rooms.house import House
+from livehub.rooms.peer import Peer
+from livehub.rooms.recovery import LEFT, CannotRecover, Recovery
+from livehub.rooms.tickets import SID_BYTES, Ticket, read_ticket, write_ticket
+
+log = logging.getLogger(__name__)
+
+CallAt: TypeAlias = Callable[[float, Callable[[], None]], Timer]
+
+
+@dataclass(frozen=True, slots=True)
+class EntranceLimits:
+    """What is allowed at the entrance; None is no limit."""
+
+    connections_per_user_max: int | None = 20
+    expiry_grace_s: float = 30.0
+    held_bytes_max: int = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """A peer that was let in: its private ticket, up to which seq it has heard, and whether it is back as it was."""
+
+    peer: Peer
+    pid: str
+    head: int
+    recovered: bool
+
+
+@dataclass(slots=True)
+class _Inside:
+    socket: Socket
+    peer: Peer
+    expiry: Timer
+
+
+class Entrance:
+    """Lets people in, brings them back, and shows them out."""
+
+    def __init__(
+        self,
+        house: House,
+        verifier: Verifier,
+        directory: Directory,
+        recovery: Recovery,
+        call_at: CallAt,
+        limits: EntranceLimits,
+    ) -> None:
+        self._house = house
+        self._hub = house.hub
+        self._verifier = verifier
+        self._directory = directory
+        self._recovery = recovery
+        self._call_at = call_at
+        self._limits = limits
+        self._inside: dict[str, _Inside] = {}  # by sid
+        self._sids: dict[str, set[str]] = {}  # by person
+        self._tenure = Tenure()
+
+    def identify(self, token: object) -> tuple[Person, float]:
+        """Who brings this token, under the name they are known by, and until when (seconds since 1970).
+
+        Raises `AuthFailed`.
+        """
+        if not isinstance(token, str) or not token:
+            raise AuthFailed("token_missing")
+        identity = self._verifier.verify(token)
+        return self._directory.recognise(identity.person), identity.expires_at_s
+
+    async def enter(self, socket: Socket, auth: Mapping[str, JSON]) -> Entered:
+        """Let a socket in. What its peer would hear is held until `peer.release()`. Raises `AuthFailed`, `Refused`."""
+        headers = socket.connection.handshake.headers
+        person, expires_s = self.identify(auth.get("token") or headers.get("authorization"))
+        await self._directory.meet(person)
+        ticket = read_ticket(self._hub.store.secret, auth.get("pid"), socket.namespace, person.id)
+        if ticket is not None:
+            try:
+                return await self._come_back(socket, person, expires_s, ticket, auth.get("offset"))
+            except CannotRecover as cannot:
+                self._hub.meter.refused(cannot.reason)
+        made_ms = self._hub.clock_ms()
+        new = Ticket(urlsafe_b64encode(secrets.token_bytes(SID_BYTES)).decode(), made_ms)
+        peer = self._admit(socket, person, expires_s, new)
+        peer.snapshot_due = auth.get("pid") is not None
+        peer.hold(self._limits.held_bytes_max)
+        self._hub.fanout.subscribe(peer, [peer.user_audience])
+        return Entered(peer, self._pid(new, peer), self._hub.store.head, recovered=False)
+
+    def leave(self, peer: Peer, *, for_good: bool) -> None:
+        """The connection is gone; `for_good` when the client said so: then its ticket is worth nothing any more."""
+        rooms = list(peer.seats)
+        inside = self._inside.get(peer.sid)
+        if inside is not None and inside.peer is peer:
+            self._forget(peer)
+        if peer.gone:
+            return
+        self._house.vacate(peer)
+        if for_good:
+            now_ms = self._hub.clock_ms()
+            entry = Entry(self._tenure, "", now_ms, lambda _: None)
+            entry.leaves = [(peer.sid, room) for room in rooms]
+            entry.takes = [SeatRecord(peer.sid, LEFT, peer.person.id, (), 0, now_ms)]
+            self._hub.store.submit(entry)
+
+    def cut_off(self, user_id: str, reason: str) -> None:
+        """Show a person out of every connection they have."""
+        for sid in list(self._sids.get(user_id, ())):
+            self._expel(sid, self._inside[sid].peer, reason)
+
+    def sids(self) -> Iterator[str]:
+        """The sids of everybody inside."""
+        return iter(self._inside)
+
+    async def _come_back(
+        self, socket: Socket, person: Person, expires_s: float, ticket: Ticket, offset: object
+    ) -> Entered:
+        if (before := self._inside.get(ticket.sid)) is not None:
+            self._forget(before.peer)
+            self._house.vacate(before.peer)
+            before.socket.connection.abort("superseded")
+        peer = self._admit(socket, person, expires_s, ticket)
+        try:
+            head = await self._recovery.recover(peer, ticket, offset, socket.connection.drained)
+        except BaseException:
+            if (inside := self._inside.get(peer.sid)) is not None and inside.peer is peer:
+                self._forget(peer)
+            raise
+        return Entered(peer, self._pid(ticket, peer), head, recovered=True)
+
+    def _admit(self, socket: Socket, person: Person, expires_s: float, ticket: Ticket) -> Peer:
+        sids = self._sids.setdefault(person.id, set())
+        most = self._limits.connections_per_user_max
+        if most is not None and len(sids) >= most:
+            raise Refused(f"Too many connections: a person may have {most}", 429, code="too_many_connections")
+        peer = Peer(
+            ticket.sid,
+            person,
+            socket.write,
+            lambda: socket.connection.abort("slow"),
+            vocabulary=socket.namespace,
+            query=socket.connection.handshake.query,
+        )
+        left_s = expires_s + self._limits.expiry_grace_s - self._hub.clock_ms() / 1000
+        expiry = self._call_at(trio.current_time() + left_s, lambda: self._expel(ticket.sid, peer, "token_expired"))
+        sids.add(ticket.sid)
+        self._inside[ticket.sid] = _Inside(socket, peer, expiry)
+        return peer
+
+    def _forget(self, peer: Peer) -> None:
+        self._inside.pop(peer.sid).expiry.cancel()
+        sids = self._sids[peer.person.id]
+        sids.discard(peer.sid)
+        if not sids:
+            del self._sids[peer.person.id]
+
+    def _expel(self, sid: str, peer: Peer, reason: str) -> None:
+        inside = self._inside.get(sid)
+        if inside is None or inside.peer is not peer:
+            return
+        if not inside.socket.connected:
+            inside.socket.connection.abort(reason)
+            return
+        self._hub.meter.refused(reason)
+        inside.socket.emit("systemError", {"message": "Authentication failed", "reason": reason})
+        inside.socket.disconnect()
+
+    def _pid(self, ticket: Ticket, peer: Peer) -> str:
+        return write_ticket(self._hub.store.secret, ticket, peer.vocabulary, peer.person.id)

@@ -1,0 +1,1 @@
+"""Rooms and what they need to live: the house, the gate, fan-out, recovery. They know features only as declared."""

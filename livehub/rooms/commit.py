@@ -1,0 +1,165 @@
+"""From what an ask came to, to what the log is given; and after the commit, to what the world is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import orjson
+
+from livehub.feature import After, Ask, Cancel, Do, Fact, Tell
+from livehub.ports import Entry, Line, Meter, SeatRecord, Store, TellRecord, Tenure, TimerRecord
+from livehub.rooms.catalog import Catalog
+from livehub.rooms.fanout import Fanout
+from livehub.rooms.keys import Keys
+from livehub.rooms.peer import Seat
+from livehub.rooms.request import Request
+from livehub.rooms.state import Performed, State
+
+TELL_ID_BASE = 1 << 32
+"""Ids of tells are counted from here, ids that features draw from 0: both come from the ask's seed."""
+
+
+class Errands(Protocol):
+    """Who carries out effects, once they are committed."""
+
+    def tell(self, record: TellRecord) -> None:
+        """Ask another room."""
+
+    def set_timer(self, record: TimerRecord) -> None:
+        """Ring at a time."""
+
+    def unset_timer(self, room: str, key: str) -> None:
+        """Do not ring."""
+
+    def do(self, room: str, work: Do) -> None:
+        """Start work outside and bring its answer to the room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """All that a room is given from outside."""
+
+    catalog: Catalog
+    store: Store
+    fanout: Fanout
+    keys: Keys
+    errands: Errands
+    meter: Meter
+    clock_ms: Callable[[], int]
+
+
+@dataclass(slots=True)
+class Written:
+    """One ask, carried out: what it wrote, and what its commit will bring about."""
+
+    state: State
+    ask: Ask[Any]
+    performed: Performed
+    request: Request | None = None
+    taken: Seat | None = None
+    left: Seat | None = None
+    snapshot: dict[str, Any] | None = None
+    entry: Entry | None = None
+
+    @property
+    def last_seq(self) -> int:
+        """The last seq that this ask's commit gave, or the last before it when it wrote no fact."""
+        return self.entry.seq + len(self.entry.lines) - 1 if self.entry is not None else 0
+
+    def tells(self) -> list[TellRecord]:
+        """Word for other rooms."""
+        return [
+            TellRecord(self.ask.new_id(TELL_ID_BASE + n), effect.room, effect.command, orjson.dumps(effect.data))
+            for n, effect in enumerate(self.performed.effects)
+            if isinstance(effect, Tell)
+        ]
+
+    def timers(self) -> list[TimerRecord]:
+        """Timers that this ask set."""
+        return [
+            TimerRecord(self.state.name, effect.key, effect.due_ms, effect.command, orjson.dumps(effect.data))
+            for effect in self.performed.effects
+            if isinstance(effect, After)
+        ]
+
+    def cancelled(self) -> list[str]:
+        """Timers that this ask cancelled, or that rang to ask it; one that it set again is neither."""
+        rang = [self.request.timer] if self.request is not None and self.request.timer is not None else []
+        return rang + [effect.key for effect in self.performed.effects if isinstance(effect, Cancel)]
+
+
+def write(written: Written, tenure: Tenure, store: Store) -> Entry | None:
+    """The log entry of an ask, or None when there is nothing to write."""
+    request, state = written.request, written.state
+    performed, ask = written.performed, written.ask
+    lines = [_line(fact, state) for fact in performed.facts if fact.kept]
+    entry = Entry(tenure, state.name, ask.at_ms, lambda _: None, lines, seq=store.next_seq)
+    if performed.effects:
+        entry.tells, entry.sets = written.tells(), written.timers()
+    entry.unsets = written.cancelled()
+    if request is not None:
+        entry.told = request.told
+        if request.claim is not None:
+            entry.key = request.claim.record(performed.reply, ask.at_ms)
+        if request.peer is not None and request.peer.recoverable:
+            _write_seat(request, written, entry)
+    empty = not (lines or entry.tells or entry.sets or entry.unsets or entry.key or entry.told)
+    if empty and not (entry.takes or entry.leaves):
+        return None
+    written.entry = entry
+    return entry
+
+
+def publish(hub: Hub, written: Written) -> None:
+    """Show the world what was committed, and start what follows from it."""
+    state, performed = written.state, written.performed
+    seq = written.entry.seq if written.entry is not None else 0
+    for fact in performed.facts:
+        audiences = state.audiences(fact.to)
+        if fact.kept:
+            if audiences:
+                hub.fanout.publish(seq, audiences, fact.kind, fact.data)
+            seq += 1
+        else:
+            for audience in audiences:
+                _show_once(hub, fact, audience)
+    for burst in performed.bursts:
+        hub.fanout.show(state.audiences((burst.to,))[0], burst.event, burst.data)
+    if written.entry is not None:
+        _start_errands(hub, written, written.entry)
+    for effect in performed.effects:
+        if isinstance(effect, Do):
+            hub.errands.do(state.name, effect)
+
+
+def _line(fact: Fact, state: State) -> Line:
+    return Line(fact.kind, orjson.dumps(fact.data), state.audiences(fact.to))
+
+
+def _write_seat(request: Request, written: Written, entry: Entry) -> None:
+    peer, room = request.peer, written.state.name
+    if peer is None:
+        return
+    if written.taken is not None:
+        since = entry.seq + len(entry.lines) - 1
+        audiences = written.taken.audiences
+        entry.takes = [SeatRecord(peer.sid, room, peer.person.id, audiences, since, entry.at_ms)]
+    if written.left is not None:
+        entry.leaves = [(peer.sid, room)]
+
+
+def _show_once(hub: Hub, fact: Fact, audience: str) -> None:
+    shown = hub.catalog.shown.get(fact.kind)
+    if shown is not None:
+        hub.fanout.show(audience, shown.event, shown.payload(fact.data, audience))
+
+
+def _start_errands(hub: Hub, written: Written, entry: Entry) -> None:
+    for key in entry.unsets:
+        hub.errands.unset_timer(written.state.name, key)
+    for timer in entry.sets:
+        hub.errands.set_timer(timer)
+    for tell in entry.tells:
+        hub.errands.tell(tell)

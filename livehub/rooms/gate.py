@@ -1,0 +1,143 @@
+"""The gate: what an ask must pass before it reaches a room. Payload, permission, rate, idempotency; one place refuses.
+
+Everything it checks is declared beside the command. Fields that every event accepts (`sessionId`, `eventId`,
+`idempotencyKey`: contracts, point 22) are taken out first.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import trio
+
+from livehub.errors import Refused
+from livehub.feature import JSON, Command, Key, OutsideId, Person, Seating, Uuid, Via
+from livehub.rooms.house import House
+from livehub.rooms.keys import digest
+from livehub.rooms.payloads import check, structure
+from livehub.rooms.peer import Peer, Seat
+from livehub.rooms.rates import Rates
+from livehub.rooms.request import Reply, Request
+
+EVENT_NAME_SHOWN_CHARS_MAX = 64
+_COMMON = ("sessionId", "eventId", "idempotencyKey")
+_ROOM_FIELDS = {"session": "sessionId", "event": "eventId"}
+_ROOM_FIXED = {"directory": "users"}
+
+
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """Somebody wants something: who, through which door, and whom to answer."""
+
+    who: Person
+    reply: Reply
+    door: Via = Via.SOCKET
+    peer: Peer | None = None
+    room_id: str | None = None  # named by the URL
+
+
+class Gate:
+    """Lets asks through to their rooms, or answers why not."""
+
+    def __init__(self, house: House, *, rates: Rates | None) -> None:
+        self._house = house
+        self._hub = house.hub
+        self._rates = rates
+
+    async def ask(self, name: JSON, data: JSON, knock: Knock) -> None:
+        """Bring an ask to its room. The reply is called once: with the answer, or with why it was refused."""
+        try:
+            await self._ask(name, data, knock)
+        except Refused as refusal:
+            self._hub.meter.refused(refusal.code)
+            knock.reply(refusal)
+
+    async def _ask(self, name: JSON, data: JSON, knock: Knock) -> None:
+        command = self._command(name, knock.door)
+        fields, own = _split(data)
+        room = _room(command, fields, knock)
+        payload: object = structure(own, command.payload)
+        key = _key(command, fields, knock.door)
+        self._check(command, knock.who)
+        request = Request(
+            command, payload, self._hub.clock_ms(), secrets.randbits(128), knock.reply, knock.who, knock.peer
+        )
+        if key is not None:
+            wanted = digest(command.name, room, own)
+            request.claim = await self._hub.keys.claim(knock.who.id, key, wanted, knock.reply)
+            if request.claim is None:
+                return
+        if command.seat is Seating.TAKES and knock.peer is not None:
+            knock.peer.seats.setdefault(room, Seat(room, ()))
+        try:
+            await self._house.ask(room, request)
+        except Refused as refusal:
+            if request.claim is not None:
+                self._hub.keys.settle(request.claim, refusal)
+            raise
+
+    def _command(self, name: JSON, door: Via) -> Command:
+        command = self._hub.catalog.commands.get(name) if isinstance(name, str) else None
+        if command is None or command.via not in (door, Via.BOTH):
+            shown = str(name)[:EVENT_NAME_SHOWN_CHARS_MAX]
+            raise Refused(f"Unknown event {shown!r}", 404, code="unknown_event")
+        return command
+
+    def _check(self, command: Command, who: Person) -> None:
+        if command.needs and not any(map(who.can, command.needs)):
+            raise Refused("You do not have permission", 403, code="forbidden")
+        if self._rates is None or command.rate is None:
+            return
+        now_s = trio.current_time()
+        wait_ms = self._rates.take(who.id, command.name, command.rate, now_s, vip=who.tier == "vip")
+        if wait_ms:
+            text = f"Too many requests: {command.name} is limited to {command.rate}"
+            raise Refused(text, 429, code="rate_limited", retry_after_ms=wait_ms)
+
+
+def _split(data: JSON) -> tuple[dict[str, JSON], dict[str, JSON]]:
+    """The fields that every event accepts, and the event's own."""
+    if data is None:
+        return {}, {}
+    if not isinstance(data, dict):
+        raise Refused("The payload must be an object", code="invalid_payload")
+    own = {name: value for name, value in data.items() if name not in _COMMON}
+    return {name: data[name] for name in _COMMON if data.get(name) is not None}, own
+
+
+def _room(command: Command, fields: Mapping[str, JSON], knock: Knock) -> str:
+    """Which room is meant (contracts, point 1)."""
+    given = {name: check(fields[name], OutsideId, name) for name in ("sessionId", "eventId") if name in fields}
+    kind = command.room
+    if knock.room_id is not None:
+        return f"{kind}:{check(knock.room_id, OutsideId, f'{kind}Id')}"
+    if kind == "user":
+        return f"user:{knock.who.id}"
+    if kind in _ROOM_FIXED:
+        return f"{kind}:{_ROOM_FIXED[kind]}"
+    field = _ROOM_FIELDS[kind]
+    room_id = given.get(field)
+    if room_id is None and knock.peer is not None:
+        room_id = _implied(kind, field, knock.peer)
+    if room_id is None:
+        raise Refused(f"{kind.capitalize()} ID is required", code="room_missing")
+    return f"{kind}:{room_id}"
+
+
+def _implied(kind: str, field: str, peer: Peer) -> str | None:
+    named = peer.query.get(field)
+    if named:
+        return str(check(named, OutsideId, field))
+    seated = [room for room in peer.seats if room.startswith(f"{kind}:")]
+    return seated[0].split(":", 1)[1] if len(seated) == 1 else None
+
+
+def _key(command: Command, fields: Mapping[str, JSON], door: Via) -> str | None:
+    key = fields.get("idempotencyKey")
+    if key is not None:
+        return str(check(key, Uuid, "idempotencyKey"))
+    if command.key is Key.REQUIRED and door is Via.SOCKET:
+        raise Refused("idempotencyKey is required", code="invalid_payload")
+    return None

@@ -1,0 +1,110 @@
+"""A peer is one client in one namespace, as rooms know it: who it is, where it sits, and how it is written to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from livehub.feature import JSON, Person
+from livehub.wire.frames import Frame
+
+Write: TypeAlias = Callable[[Sequence[Frame], bytes], None]
+
+
+@dataclass(slots=True)
+class Seat:
+    """A peer's place in a room. It hears facts after `since`; until its commit it is not `taken`."""
+
+    room: str
+    audiences: tuple[str, ...]
+    since: int = 0
+    taken: bool = False
+
+
+class Peer:
+    """One client in one namespace. While it is *held*, what it would hear waits until its replay is out."""
+
+    __slots__ = (
+        "_held",
+        "_held_bytes",
+        "_held_bytes_max",
+        "_overflow",
+        "_send",
+        "gone",
+        "person",
+        "query",
+        "recoverable",
+        "seats",
+        "sid",
+        "snapshot_due",
+        "vocabulary",
+    )
+
+    def __init__(
+        self,
+        sid: str,
+        person: Person,
+        send: Write,
+        overflow: Callable[[], None],
+        *,
+        vocabulary: str,
+        query: Mapping[str, str],
+        recoverable: bool = True,
+    ) -> None:
+        self.sid = sid
+        self.person = person
+        self._send = send
+        self._overflow = overflow
+        self.vocabulary = vocabulary
+        self.query = query
+        self.recoverable = recoverable
+        self.seats: dict[str, Seat] = {}  # room → seat, in the order they were asked for
+        self.gone = False
+        self.snapshot_due = False
+        self._held: list[tuple[Sequence[Frame], bytes]] | None = None
+        self._held_bytes = 0
+        self._held_bytes_max = 0
+
+    @property
+    def user_audience(self) -> str:
+        """Where this person's own news go."""
+        return f"user:{self.person.id}"
+
+    def write(self, frames: Sequence[Frame], joined: bytes) -> None:
+        """Send frames in order, without waiting."""
+        if self._held is None:
+            self._send(frames, joined)
+            return
+        self._held.append((frames, joined))
+        self._held_bytes += len(joined)
+        if self._held_bytes > self._held_bytes_max:
+            self._held = []
+            self._overflow()
+
+    def hold(self, bytes_max: int) -> None:
+        """Keep back what comes from now on, until `release`."""
+        self._held, self._held_bytes, self._held_bytes_max = [], 0, bytes_max
+
+    def release(self) -> None:
+        """Send what was kept back, and from now on everything at once."""
+        held, self._held = self._held, None
+        for frames, joined in held or ():
+            self._send(frames, joined)
+
+    def write_past(self, frames: Sequence[Frame]) -> None:
+        """Send frames of a replay: they are older than anything that is held."""
+        self._send(frames, b"".join([frame.framed for frame in frames]))
+
+    def forget_held(self) -> None:
+        """Drop what was kept back, and from now on send everything at once."""
+        self._held = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an ask came to, for whoever asked: the ack beside `"success": true`, and a snapshot if one is due."""
+
+    reply: dict[str, JSON]
+    replayed: bool = False
+    snapshot: dict[str, JSON] | None = None

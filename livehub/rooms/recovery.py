@@ -1,0 +1,133 @@
+"""Recovery: a client that was cut off gets exactly what it missed, or is told that it cannot (then a snapshot is due).
+
+The order is what makes it exact. (1) Everything that the old connection had asked is let into the log. (2) The seats
+on disk say which audiences it heard, and since when. (3) In one step without a pause, the log's head is taken, and the
+peer is subscribed but *held*. (4) What lies between its offset and that head is read and sent. (5) What was held goes
+out. Nothing falls between the steps, and nothing comes twice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import trio
+
+from livehub.ports import Entry, Record, Tenure
+from livehub.rooms.house import House
+from livehub.rooms.peer import Peer
+from livehub.rooms.tickets import Ticket
+from livehub.wire.frames import Frame
+
+LEFT = ""
+"""In place of a room's name: the client said goodbye, so there is nothing to come back to."""
+OFFSET = re.compile(r"([0-9a-z]{1,16})-([0-9]{1,18})\Z")
+REPLAY_CHUNK_BYTES = 128 * 1024
+"""Written before waiting for the client to take it: a replay may be larger than an outbox."""
+AT_ONCE_MAX = 64
+"""Recoveries that read the log at the same time: more would only wait for its readers."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayLimits:
+    """`[replay]`"""
+
+    window_ms: int = 24 * 3_600_000
+    max_facts: int = 10_000
+    held_bytes_max: int = 1 << 20
+
+
+class CannotRecover(Exception):
+    """Exactness cannot be promised; `reason` is `offset_unknown`, `offset_expired`, `seats_unknown` or `seat_lost`."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Recovery:
+    """Brings peers back."""
+
+    def __init__(self, house: House, limits: ReplayLimits) -> None:
+        self._house = house
+        self._hub = house.hub
+        self._limits = limits
+        self._readers = trio.CapacityLimiter(AT_ONCE_MAX)
+
+    async def recover(self, peer: Peer, ticket: Ticket, offset: object, drained: Callable[[], Awaitable[None]]) -> int:
+        """Seat the peer again and write what it missed, up to the seq that is returned.
+
+        The peer is held afterwards: the caller answers the CONNECT, then calls `peer.release()`. Raises
+        `CannotRecover`; then the peer sits and hears nowhere.
+        """
+        seen = self._seen(offset)
+        try:
+            async with self._readers:
+                await self._sit(peer, ticket)
+                head, missed = await self._missed(peer, seen)
+            await self._write(peer, missed, drained)
+        except BaseException:
+            self._withdraw(peer)
+            raise
+        for seat in peer.seats.values():
+            self._house.room(seat.room).show_views(peer)
+        return head
+
+    def _seen(self, offset: object) -> int:
+        """The seq that an offset stands for, if it is one of this log's."""
+        found = OFFSET.match(offset) if isinstance(offset, str) else None
+        if found is None or found[1] != self._hub.store.epoch or int(found[2]) > self._hub.store.head:
+            raise CannotRecover("offset_unknown")
+        return int(found[2])
+
+    async def _sit(self, peer: Peer, ticket: Ticket) -> None:
+        await self._barrier()
+        records = await self._hub.store.seats(ticket.sid)
+        if not records and ticket.made_ms < self._hub.clock_ms() - self._limits.window_ms:
+            raise CannotRecover("seats_unknown")  # they may have been pruned: none on disk proves nothing
+        for record in records:
+            if record.room == LEFT or await self._house.resume(peer, record) is None:
+                raise CannotRecover("seat_lost")
+
+    async def _missed(self, peer: Peer, seen: int) -> tuple[int, list[Record]]:
+        """Subscribe, and read what happened before: up to which seq, and the facts."""
+        fanout, store = self._hub.fanout, self._hub.store
+        audiences = {peer.user_audience: seen}
+        for seat in peer.seats.values():
+            audiences |= {audience: max(seen, seat.since) for audience in seat.audiences}
+        if peer.gone:
+            raise CannotRecover("seat_lost")
+        peer.hold(self._limits.held_bytes_max)
+        head = store.head
+        fanout.subscribe(peer, audiences)
+        records = await store.replay(audiences, head, self._limits.max_facts + 1)
+        expired_ms = self._hub.clock_ms() - self._limits.window_ms
+        if len(records) > self._limits.max_facts or (records and records[0].at_ms < expired_ms):
+            raise CannotRecover("offset_expired")
+        return head, records
+
+    async def _write(self, peer: Peer, records: Sequence[Record], drained: Callable[[], Awaitable[None]]) -> None:
+        frames: list[Frame] = []
+        size = 0
+        for frame in self._hub.fanout.render(peer.vocabulary, records):
+            frames.append(frame)
+            size += frame.size
+            if size >= REPLAY_CHUNK_BYTES:
+                peer.write_past(frames)
+                frames, size = [], 0
+                await drained()
+        if frames:
+            peer.write_past(frames)
+
+    def _withdraw(self, peer: Peer) -> None:
+        gone = peer.gone
+        self._house.vacate(peer)
+        peer.gone = gone
+        peer.forget_held()
+
+    async def _barrier(self) -> None:
+        """Wait until everything that was submitted to the log before is answered."""
+        answered = trio.Event()
+        self._hub.store.submit(Entry(Tenure(), "", 0, lambda _: answered.set()))
+        await answered.wait()

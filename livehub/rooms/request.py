@@ -1,0 +1,64 @@
+"""A request: one ask on its way through a room, and what has to happen when it is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from livehub.errors import Refused
+from livehub.feature import SYSTEM, Command, Person
+from livehub.ports import SeatRecord
+from livehub.rooms.keys import Claim
+from livehub.rooms.peer import Answer, Peer
+
+Reply: TypeAlias = Callable[[Answer | Refused], None]
+
+
+def nobody(_: Answer | Refused) -> None:
+    """The reply of asks that nobody waits for."""
+
+
+@dataclass(slots=True)
+class Request:
+    """What a room is asked, as the gate let it through (or as livehub asks itself)."""
+
+    command: Command
+    payload: Any
+    at_ms: int
+    seed: int
+    reply: Reply = nobody
+    who: Person = SYSTEM
+    peer: Peer | None = None
+    claim: Claim | None = None
+    told: str | None = None  # id of the tell that this answers
+    timer: str | None = None  # key of the timer that this answers
+
+
+@dataclass(slots=True)
+class Beat:
+    """A tick of `every`: the feature method to call."""
+
+    feature: int
+    method: str
+    at_ms: int
+    seed: int
+
+
+@dataclass(slots=True)
+class Resume:
+    """A recovering peer wants its seat back. `reply` is given the audiences it may hear there, None if it may not."""
+
+    peer: Peer
+    record: SeatRecord
+    reply: Callable[[tuple[str, ...] | None], None]
+
+
+@dataclass(slots=True)
+class Vacate:
+    """The peer's connection is gone. It waits its turn: what the peer asked before is still asked from its seat."""
+
+    peer: Peer
+
+
+InboxItem: TypeAlias = Request | Beat | Resume | Vacate

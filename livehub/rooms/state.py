@@ -1,0 +1,134 @@
+"""The pure heart of a room: its features, folded from the log, asked, and changed only by facts.
+
+No task, no clock and no store: the same asks lead to the same facts, and the facts alone rebuild the state.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import orjson
+
+from livehub.feature import EVERYONE, JSON, Ask, Burst, Effect, Fact, Feature, Outcome, Person, View
+from livehub.ports import Record
+from livehub.rooms.catalog import Catalog
+
+FACTS_PER_ASK_MAX = 1_000
+"""Features answer each other's facts; two that never stop are a defect, found before it fills the log."""
+
+Apply: TypeAlias = Callable[[dict[str, JSON], int], None]
+Listen: TypeAlias = Callable[[dict[str, JSON], Ask[Any]], Outcome]
+
+
+class BrokenState(Exception):
+    """A fact could not be applied: the state is half changed and must be built anew from the log."""
+
+
+@dataclass(slots=True)
+class Performed:
+    """What an ask came to: facts in order, already applied, and all that goes with them."""
+
+    facts: list[Fact] = field(default_factory=list)
+    reply: dict[str, JSON] = field(default_factory=dict)
+    effects: list[Effect] = field(default_factory=list)
+    bursts: list[Burst] = field(default_factory=list)
+
+
+class State:
+    """The features of one room."""
+
+    def __init__(self, catalog: Catalog, kind: str, room_id: str) -> None:
+        self.name = f"{kind}:{room_id}"
+        self.features: list[Feature] = catalog.build(kind, room_id)
+        self.exists = False
+        self.views: dict[tuple[View, str], Feature] = {}  # every view there is something to show of
+        self._methods: dict[str, Callable[[Ask[Any]], Outcome]] = {}
+        self._applies: dict[str, list[Apply]] = {}
+        self._listens: dict[str, list[Listen]] = {}
+        self._viewed: dict[str, list[tuple[View, Feature]]] = {}
+        for feature in self.features:
+            self._bind(feature)
+
+    def fold(self, records: Sequence[Record]) -> None:
+        """Apply facts from the log. Raises `BrokenState` naming the fact that does not fit."""
+        for record in records:
+            try:
+                self._apply(record.kind, orjson.loads(record.data), record.at_ms)
+            except Exception as error:
+                raise BrokenState(f"{self.name}: fact {record.seq} ({record.kind})") from error
+
+    def perform(self, command: str, ask: Ask[Any]) -> Performed:
+        """Ask a command. Raises `Refused` with nothing changed, `BrokenState` when a fact could not be applied."""
+        return self._follow(self._methods[command](ask), ask)
+
+    def beat(self, feature: int, method: str, ask: Ask[Any]) -> Performed:
+        """Let an `every` method act."""
+        return self._follow(getattr(self.features[feature], method)(ask), ask)
+
+    def admits(self, user_id: str) -> bool:
+        """Whether any feature counts this person as belonging here."""
+        return any(feature.admits(user_id) for feature in self.features)
+
+    def snapshot(self, who: Person) -> dict[str, JSON]:
+        """What somebody who comes late must be shown."""
+        shown: dict[str, JSON] = {}
+        for feature in self.features:
+            shown |= feature.snapshot(who)
+        return shown
+
+    def show(self, view: View, key: str) -> JSON:
+        """A view's payload now; None when there is nothing to show."""
+        return getattr(self.views[view, key], view.method)(key)
+
+    def touched(self, facts: Sequence[Fact]) -> list[tuple[View, str]]:
+        """The views that these facts changed."""
+        return [
+            (view, str(fact.data[view.key]) if view.key else "")
+            for fact in facts
+            for view, _ in self._viewed.get(fact.kind, ())
+        ]
+
+    def audiences(self, to: Sequence[str]) -> tuple[str, ...]:
+        """Full names of a fact's audiences: a part of this room begins with a colon."""
+        return tuple(self.name + part if part == EVERYONE or part.startswith(":") else part for part in to)
+
+    def _bind(self, feature: Feature) -> None:
+        for command in feature.commands():
+            self._methods[command.name] = getattr(feature, command.method)
+        for kind, method in feature.appliers():
+            self._applies.setdefault(kind, []).append(getattr(feature, method))
+        for kind, method in feature.listeners():
+            self._listens.setdefault(kind, []).append(getattr(feature, method))
+        for view in feature.views():
+            for kind in view.after:
+                self._viewed.setdefault(kind, []).append((view, feature))
+
+    def _follow(self, outcome: Outcome, ask: Ask[Any]) -> Performed:
+        done = Performed(reply=outcome.reply)
+        try:
+            waiting = deque([outcome])
+            while waiting:
+                outcome = waiting.popleft()
+                done.effects += outcome.effects
+                done.bursts += outcome.bursts
+                for fact in outcome.facts[: FACTS_PER_ASK_MAX + 1]:
+                    self._apply(fact.kind, fact.data, ask.at_ms)
+                    done.facts.append(fact)
+                    waiting += [listen(fact.data, ask) for listen in self._listens.get(fact.kind, ())]
+                if len(done.facts) > FACTS_PER_ASK_MAX:
+                    break
+        except Exception as error:
+            raise BrokenState(f"{self.name}: {type(error).__name__} while applying") from error
+        if waiting:
+            raise BrokenState(f"{self.name}: more than {FACTS_PER_ASK_MAX} facts from one ask")
+        return done
+
+    def _apply(self, kind: str, data: dict[str, JSON], at_ms: int) -> None:
+        self.exists = True
+        for apply in self._applies.get(kind, ()):
+            apply(data, at_ms)
+        for view, feature in self._viewed.get(kind, ()):
+            self.views[view, str(data[view.key]) if view.key else ""] = feature

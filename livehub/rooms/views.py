@@ -1,0 +1,75 @@
+"""Views of one room: what is derived from its state, the latest wins, at most four times a second per key."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import trio
+
+from livehub.feature import JSON, Fact, View
+from livehub.rooms.fanout import Fanout
+from livehub.rooms.peer import Peer
+from livehub.rooms.state import State
+
+VIEW_INTERVAL_S = 0.25
+
+
+class Views:
+    """Which views are out of date, and when each may be shown again."""
+
+    def __init__(
+        self, state: State, fanout: Fanout, in_order: Callable[[Callable[[Exception | None], None]], None]
+    ) -> None:
+        self._state = state
+        self._fanout = fanout
+        self._in_order = in_order
+        self._stale: dict[tuple[View, str], None] = {}
+        self._shown_s: dict[tuple[View, str], float] = {}
+
+    @property
+    def due_s(self) -> float:
+        """When the next view is to be shown; infinite when all are up to date."""
+        if not self._stale:
+            return math.inf
+        return min(self._shown_s.get(which, -math.inf) for which in self._stale) + VIEW_INTERVAL_S
+
+    def touch(self, facts: Sequence[Fact]) -> None:
+        """These facts happened."""
+        for which in self._state.touched(facts):
+            self._stale[which] = None
+
+    def show_due(self) -> None:
+        """Show what is out of date and may be shown again. The state may be ahead of the log: it waits its turn."""
+        if not self._stale:
+            return
+        now_s = trio.current_time()
+        for which in [which for which in self._stale if self._next_s(which) <= now_s]:
+            del self._stale[which]
+            self._shown_s[which] = now_s
+            view, key = which
+            audience = self._state.audiences((view.to,))[0]
+            if self._fanout.heard(audience) and (payload := self._state.show(view, key)) is not None:
+                self._in_order(partial(self._show, audience, view, key, payload))
+
+    def show_to(self, peer: Peer, audiences: Sequence[str]) -> None:
+        """Show a newcomer the latest of everything that its audiences were shown."""
+        for view, key in self._state.views:
+            audience = self._state.audiences((view.to,))[0]
+            if audience in audiences and (payload := self._state.show(view, key)) is not None:
+                self._in_order(partial(self._show_one, peer, view, key, payload))
+
+    def _next_s(self, which: tuple[View, str]) -> float:
+        return self._shown_s.get(which, -math.inf) + VIEW_INTERVAL_S
+
+    def _show(self, audience: str, view: View, key: str, payload: JSON, error: Exception | None) -> None:
+        if error is None:
+            self._fanout.show(audience, view.name, payload, key=self._name(view, key))
+
+    def _show_one(self, peer: Peer, view: View, key: str, payload: JSON, error: Exception | None) -> None:
+        if error is None and not peer.gone:
+            self._fanout.show_to(peer, view.name, payload, key=self._name(view, key))
+
+    def _name(self, view: View, key: str) -> str:
+        return f"{self._state.name} {view.name} {key}"

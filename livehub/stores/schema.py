@@ -1,0 +1,166 @@
+"""The file: its tables, how a new one is made, and which ones are refused.
+
+`seq` is the rowid of `fact`, so the index on `room` already holds (room, seq). `seat` and `tell` are ordered by when a
+row was added, and keep a rowid for that; everything else is its own primary key.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import string
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import apsw
+
+from livehub.errors import StoreError
+from livehub.stores.directory import FILE_MODE
+
+Durability: TypeAlias = Literal["disk", "os"]
+
+APPLICATION_ID = 0x6C766862  # "lvhb"
+SCHEMA_VERSION = 1
+EPOCH_CHARS = 12  # 62 bits: two directories never share one
+SECRET_BYTES = 32
+CHECKED_FILE_MAX_BYTES = 64 * 1024 * 1024  # a larger one would hold up the start for seconds
+WAL_CHECKPOINT_PAGES = 4_000  # 16 MiB: the pause for a checkpoint comes a quarter as often as by default
+WAL_KEPT_MAX_BYTES = 64 * 1024 * 1024
+WRITER_CACHE_KIB = 16 * 1024
+BUSY_TIMEOUT_MS = 5_000  # somebody's sqlite3 shell
+STATEMENTS_CACHED = 256
+
+SCHEMA = """
+create table meta(name text primary key, value) without rowid;
+create table fact(
+    seq integer primary key, room text not null, kind text not null, at_ms integer not null, data blob not null
+);
+create index fact_room on fact(room);
+create table delivery(audience text not null, seq integer not null, primary key (audience, seq)) without rowid;
+create table key(
+    user text not null, key text not null, digest blob not null, ack blob not null, at_ms integer not null,
+    primary key (user, key)
+) without rowid;
+create index key_at_ms on key(at_ms);
+create table seat(
+    taken integer primary key, sid text not null, room text not null, user text not null, audiences text not null,
+    since integer not null, at_ms integer not null, unique (sid, room)
+);
+create table timer(
+    room text not null, key text not null, due_ms integer not null, command text not null, data blob not null,
+    primary key (room, key)
+) without rowid;
+create table tell(
+    told integer primary key, id text not null unique, room text not null, command text not null, data blob not null
+);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a log is known by, and the seq it has come to."""
+
+    epoch: str
+    secret: bytes
+    last_seq: int
+
+
+def new_epoch() -> str:
+    """A name for a new log."""
+    return "".join(secrets.choice(string.digits + string.ascii_lowercase) for _ in range(EPOCH_CHARS))
+
+
+def new_secret() -> bytes:
+    """A secret for a new log."""
+    return secrets.token_bytes(SECRET_BYTES)
+
+
+def open_log(file: Path, durability: Durability, now_ms: int) -> tuple[apsw.Connection, Identity]:
+    """Open the log for writing; make it if there is none. Nothing is written to a file that is refused."""
+    wal = file.with_name(file.name + "-wal")
+    unclean = wal.exists() and wal.stat().st_size > 0  # closing a log empties its WAL
+    try:
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT, FILE_MODE))
+        connection = apsw.Connection(os.fspath(file), statementcachesize=STATEMENTS_CACHED)
+    except (OSError, apsw.Error) as error:
+        raise StoreError(f"cannot open {file}: {error}. Livehub's user must be able to read and write it") from error
+    try:
+        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        new = _is_new(connection, file)
+        if unclean and not new and file.stat().st_size < CHECKED_FILE_MAX_BYTES:
+            _check(connection, file)
+        _tune(connection, durability)
+        if new:
+            _create(connection, now_ms)
+        return connection, _identity(connection)
+    except apsw.NotADBError as error:
+        connection.close()
+        raise StoreError(f"{file} is not a livehub log: {error}. Give livehub a directory of its own") from error
+    except apsw.Error as error:
+        connection.close()
+        raise StoreError(f"cannot use {file}: {error}. Restore a backup, or move it away to begin a new log") from error
+    except StoreError:
+        connection.close()
+        raise
+
+
+def open_reader(file: Path) -> apsw.Connection:
+    """Open the log for reading beside the writer: sees what is committed, blocks nobody."""
+    connection = apsw.Connection(os.fspath(file), flags=apsw.SQLITE_OPEN_READONLY)
+    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+    connection.pragma("temp_store", "memory")
+    return connection
+
+
+def _is_new(connection: apsw.Connection, file: Path) -> bool:
+    application = connection.pragma("application_id")
+    version = connection.pragma("user_version")
+    if application == 0 and version == 0 and connection.execute("select 1 from sqlite_schema").fetchone() is None:
+        return True
+    if application != APPLICATION_ID:
+        raise StoreError(f"{file} belongs to another application. Give livehub a directory of its own")
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            f"{file} was written by a newer livehub (schema {version}, this one knows {SCHEMA_VERSION}). "
+            "Install that version or a later one, or restore a backup from before the upgrade"
+        )
+    return False
+
+
+def _check(connection: apsw.Connection, file: Path) -> None:
+    found = connection.pragma("quick_check")
+    if found != "ok":
+        raise StoreError(f"{file} is damaged ({found}). Restore a backup, or move it away to begin a new log")
+
+
+def _tune(connection: apsw.Connection, durability: Durability) -> None:
+    connection.pragma("journal_mode", "wal")
+    connection.pragma("synchronous", "full" if durability == "disk" else "normal")
+    connection.pragma("wal_autocheckpoint", WAL_CHECKPOINT_PAGES)
+    connection.pragma("journal_size_limit", WAL_KEPT_MAX_BYTES)
+    connection.pragma("cache_size", -WRITER_CACHE_KIB)
+
+
+def _create(connection: apsw.Connection, now_ms: int) -> None:
+    with connection:
+        connection.execute(SCHEMA)
+        connection.executemany(
+            "insert into meta(name, value) values (?, ?)",
+            [("epoch", new_epoch()), ("secret", new_secret()), ("created", now_ms)],
+        )
+        connection.pragma("application_id", APPLICATION_ID)
+        connection.pragma("user_version", SCHEMA_VERSION)
+
+
+def _identity(connection: apsw.Connection) -> Identity:
+    def get(query: str) -> apsw.SQLiteValue:
+        return connection.execute(query).get
+
+    epoch = get("select value from meta where name = 'epoch'")
+    secret = get("select value from meta where name = 'secret'")
+    last_seq = get("select coalesce(max(seq), 0) from fact")
+    assert isinstance(epoch, str)
+    assert isinstance(secret, bytes)
+    assert isinstance(last_seq, int)
+    return Identity(epoch, secret, last_seq)

@@ -37,13 +37,19 @@ def load(
     *,
     environ: Mapping[str, str] | None = None,
     features: Iterable[type[Feature]] | None = None,
+    options: Mapping[tuple[str, str], Any] | None = None,
 ) -> Settings:
-    """Read the configuration; raises `ConfigError` with one line per fault."""
+    """Read the configuration; raises `ConfigError` with one line per fault.
+
+    `options` are the command line's, by section and key; None is one that was not given. They win over all else and
+    are checked like all else: `--host 0.0.0.0` must not slip past what is refused in a file.
+    """
     environ = os.environ if environ is None else environ
     path = find(path, environ)
     reader = _Reader(path, sections(discover() if features is None else features))
     reader.take_file(_parse(path))
     reader.take_environment(environ)
+    reader.take_options(options or {})
     return reader.settings()
 
 
@@ -129,9 +135,15 @@ class _Reader:
             if name in names:
                 section, key = names[name]
                 self._values[section][key] = from_environment(environ[name], self._types[section][key][1])
-                self._from[section, key] = name
+                self._from[section, key] = f"environment: {name}"
             elif name.startswith(PREFIX) and "__" in name:
                 self._faults.append(f"environment: {name} is no setting{_nearest(name, names)}")
+
+    def take_options(self, options: Mapping[tuple[str, str], Any]) -> None:
+        for (section, key), value in options.items():
+            if value is not None:
+                self._values[section][key] = str(value.absolute()) if isinstance(value, Path) else value
+                self._from[section, key] = "command line"
 
     def settings(self) -> Settings:
         """Build and check all; raise `ConfigError` with every fault found."""
@@ -161,8 +173,7 @@ class _Reader:
         return self._known[name](**structured)
 
     def _where(self, section: str, key: str) -> str:
-        name = self._from.get((section, key))
-        return f"environment: {name}" if name else str(self._path)
+        return self._from.get((section, key), str(self._path))
 
 
 def _parse(path: Path) -> dict[str, Any]:

@@ -33,16 +33,21 @@ LAGS_KEPT = 60
 """Half a minute: two scrapes of most collectors."""
 
 REFUSALS = (
-    # tokens and people
+    # who
     "token_missing", "token_malformed", "token_invalid", "token_expired", "token_not_yet_valid", "token_audience",
-    "token_issuer", "token_claims", "user_deactivated",
+    "token_issuer", "token_claims", "user_deactivated", "unauthenticated", "too_many_connections",
+    # coming back
+    "offset_unknown", "offset_expired", "seats_unknown", "seat_lost",
     # asks
-    "refused", "invalid_payload", "forbidden", "not_found", "not_joined", "conflict", "duplicate", "rate_limited",
-    "unknown_event", "unavailable", "internal",
+    "refused", "invalid_payload", "forbidden", "not_found", "not_joined", "not_connected", "conflict", "duplicate",
+    "rate_limited", "unknown_event", "room_missing", "too_large",
+    # the hub itself
+    "unavailable", "rooms_full", "timeout", "internal",
 )  # fmt: skip
 
 CLOSES = (
-    "slow", "superseded", "token_expired",
+    "client_close", "ping_timeout", "slow", "superseded", "token_expired", "user_deactivated", "parse_error",
+    "internal_error",
 )  # fmt: skip
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped there; these series double the page for nothing

@@ -126,6 +126,24 @@ def test_a_fault_in_the_environment_names_the_variable(tmp_path: Path) -> None:
     ]
 
 
+def test_the_command_line_wins_and_is_checked_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    environ = {"LIVEHUB_SERVER__PORT": "5000", "LIVEHUB_AUTH__SECRET": SECRET}
+    path = tmp_path / "test.toml"
+    path.write_text('[server]\nhost = "localhost"')
+    options = {("server", "port"): 6000, ("server", "host"): None, ("store", "data"): Path("mine")}
+    settings = load(path, environ=environ, options=options)
+    found = (settings.server.port, settings.server.host, settings.store.data)
+    assert found == (6000, "localhost", tmp_path / "mine")
+    with pytest.raises(ConfigError, match=r"command line: server\.port = 99999"):
+        load(path, environ=environ, options={("server", "port"): 99_999})
+
+
+def test_a_host_on_the_command_line_does_not_slip_past_the_development_secret() -> None:
+    with pytest.raises(ConfigError, match=r"development secret.*refused on 0\.0\.0\.0"):
+        load(ROOT / "config" / "dev.toml", environ={}, options={("server", "host"): "0.0.0.0"})
+
+
 def test_other_variables_are_left_alone(tmp_path: Path) -> None:
     read(tmp_path, "", {"LIVEHUB_CONFIG": "x", "LIVEHUB_TOKEN": "y", "OTHER__X": "z"})
 

@@ -76,3 +76,78 @@ def _header(opcode: int, length: int) -> bytes:
     if length < 1 << 16:
         return bytes((opcode, 126)) + length.to_bytes(2, "big")
     return bytes((opcode, 127)) + length.to_bytes(8, "big")
+
+
+class ControlFrame:
+    """One Engine.IO control packet (`2`, `6`, `3probe`), in the forms that `Frame` has."""
+
+    __slots__ = ("data",)
+
+    attachments: tuple[bytes, ...] = ()
+    kind = Kind.CONTROL
+    key: str | None = None
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    @property
+    def framed(self) -> bytes:
+        """One WebSocket text frame."""
+        return text_frame(self.data)
+
+    @property
+    def packets(self) -> tuple[bytes, ...]:
+        """The packet as polling carries it."""
+        return (self.data,)
+
+    @property
+    def size(self) -> int:
+        """Bytes it weighs in an outbox."""
+        return len(self.data)
+
+
+class WireBytes:
+    """Bytes for a WebSocket that are no packet: handshake, pong and close frames, the rest of a partial send."""
+
+    __slots__ = ("framed",)
+
+    attachments: tuple[bytes, ...] = ()
+    kind = Kind.CONTROL
+    key: str | None = None
+    packets: tuple[bytes, ...] = ()
+
+    def __init__(self, framed: bytes) -> None:
+        self.framed = framed
+
+    @property
+    def size(self) -> int:
+        """Bytes it weighs in an outbox."""
+        return len(self.framed)
+
+
+class BinaryFrame:
+    """One binary Engine.IO message, in the forms that `Frame` has."""
+
+    __slots__ = ("data",)
+
+    attachments: tuple[bytes, ...] = ()
+    kind = Kind.FACT
+    key: str | None = None
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    @property
+    def framed(self) -> bytes:
+        """One WebSocket binary frame."""
+        return binary_frame(self.data)
+
+    @property
+    def packets(self) -> tuple[bytes, ...]:
+        """The packet as polling carries it: `b` + base64."""
+        return (b"b" + b64encode(self.data),)
+
+    @property
+    def size(self) -> int:
+        """Bytes it weighs in an outbox."""
+        return len(self.data)

@@ -1,0 +1,294 @@
+"""One port for everything: each connection's request head is looked at before anyone reads it.
+
+A WebSocket for an endpoint goes to our own loop; the rest goes to Hypercorn as a guest. An exception in one connection
+ends that connection. Whatever is half open (no request, a head or a TLS handshake that never ends) has a deadline.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket as stdlib_socket
+import ssl
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Config
+from hypercorn.trio.lifespan import Lifespan
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ConnectionState
+from websockets.http11 import Request
+
+from livehub.transports.asgi import App, Dispatch, mount_path
+from livehub.transports.connection import CLOSE_WAIT_S, Engine
+from livehub.transports.outbox import Outbox, Outgoing, PumpedOutbox, SocketOutbox
+from livehub.transports.tls import PrefixedStream
+from livehub.transports.websocket import (
+    BadHandshake,
+    Read,
+    WebSocket,
+    handshake_of,
+    http_response,
+    refuse_websocket,
+    serve_session,
+)
+from livehub.wire.frames import WireBytes
+from livehub.wire.packets import BAD_REQUEST
+
+HEAD_BYTES_MAX = 16 * 1024
+BACKLOG_CONNECTIONS = 4_096
+KEEP_ALIVE_S = 65.0
+PEEK_PAUSE_S = 0.005
+PEEK_PAUSE_MAX_S = 0.1
+TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+Spawnable: TypeAlias = Callable[[], Awaitable[None]]
+RawHandler: TypeAlias = Callable[[WebSocket, Outbox], Awaitable[None]]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RawEndpoint:
+    """A plain WebSocket at a path, without Engine.IO."""
+
+    handler: RawHandler
+    message_bytes_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerSettings:
+    """How connections are taken. Times are seconds."""
+
+    handshake_timeout_s: float = 10.0
+    body_bytes_max: int = 65_536
+    outbox_bytes_max: int = 1 << 20
+
+
+class Listener:
+    """Takes connections and gives each to whoever serves it."""
+
+    def __init__(
+        self,
+        engines: Mapping[str, Engine],
+        app: App | None,
+        settings: ListenerSettings,
+        *,
+        raw: Mapping[str, RawEndpoint] | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._engines = {mount_path(path): engine for path, engine in engines.items()}
+        self._raw = dict(raw or {})
+        self._app = app
+        self._settings = settings
+        self._tls = tls
+        self._streams: set[trio.SocketStream] = set()
+        self._accepting = trio.CancelScope()
+        self._context = WorkerContext(None)
+        self._config = _hypercorn_config(settings)
+        self._wrapped: ASGIWrapper | None = None
+        self._nursery: trio.Nursery | None = None
+
+    async def run(
+        self,
+        listeners: Sequence[trio.SocketListener],
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serve until cancelled. `drain` first if clients are to notice nothing worse than a reconnection."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            dispatch = Dispatch(self._engines, self._app, self._spawn)
+            self._wrapped = ASGIWrapper(dispatch)  # type: ignore[arg-type]  # Hypercorn types ASGI by TypedDicts
+            lifespan = Lifespan(self._wrapped, self._config, {})
+            await nursery.start(lifespan.handle_lifespan)
+            await lifespan.wait_for_startup()
+            task_status.started()
+            with self._accepting:
+                await trio.serve_listeners(self._connection, list(listeners), handler_nursery=nursery)
+            await trio.sleep_forever()
+
+    async def drain(self, jitter_s: float) -> None:
+        """Take no more connections and end the sessions without a word, over a span of time: clients come back."""
+        self._accepting.cancel()
+        await self._context.terminated.set()
+        sessions = [session for engine in self._engines.values() for session in engine.sessions.values()]
+        for engine in self._engines.values():
+            engine.closing = True
+        for session in sessions:
+            session.abort("shutdown")
+            await trio.sleep(jitter_s / len(sessions))
+
+    def close(self) -> None:
+        """End every connection now: a reader that stalls holds up nothing."""
+        for stream in list(self._streams):
+            with suppress(OSError):
+                stream.socket.shutdown(stdlib_socket.SHUT_RDWR)
+
+    def _spawn(self, task: Spawnable) -> None:
+        if self._nursery is not None:
+            self._nursery.start_soon(task)
+
+    async def _connection(self, stream: trio.SocketStream) -> None:
+        self._streams.add(stream)
+        try:
+            await self._serve(stream)
+        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError, ssl.SSLError):
+            pass  # the client went away
+        except Exception:
+            log.exception("connection failed")
+        finally:
+            self._streams.discard(stream)
+            with trio.CancelScope(shield=True):
+                await trio.aclose_forcefully(stream)
+
+    async def _serve(self, stream: trio.SocketStream) -> None:
+        if self._tls is not None:
+            await self._serve_tls(stream, self._tls)
+            return
+        stream.socket.setsockopt(stdlib_socket.IPPROTO_TCP, stdlib_socket.TCP_NODELAY, 1)
+        head = b""
+        with trio.move_on_after(self._settings.handshake_timeout_s):
+            head = await _peek(stream.socket)
+        path = self._websocket_path(head)
+        if path is not None:
+            outbox = SocketOutbox(stream.socket, self._settings.outbox_bytes_max, self._spawn)
+            await self._websocket(path, stream.socket.recv, outbox, stream.socket)
+        elif await _complete(head, stream):
+            await self._http(stream)
+
+    async def _serve_tls(self, stream: trio.SocketStream, context: ssl.SSLContext) -> None:
+        secure = trio.SSLStream(stream, context, server_side=True, https_compatible=True)
+        head = b""
+        with trio.move_on_after(self._settings.handshake_timeout_s):
+            await secure.do_handshake()
+            head = await _read_head(secure)
+        prefixed = PrefixedStream(secure, stream.socket, head)
+        path = self._websocket_path(head)
+        if path is None:
+            if await _complete(head, prefixed):
+                await self._http(prefixed)
+            return
+
+        async def send(frames: Sequence[Outgoing]) -> None:
+            await secure.send_all(b"".join([frame.framed for frame in frames]))
+
+        async with trio.open_nursery() as nursery:
+            outbox = PumpedOutbox(self._settings.outbox_bytes_max, send, nursery.cancel_scope.cancel)
+            nursery.start_soon(outbox.pump)
+            await self._websocket(path, prefixed.receive_some, outbox, stream.socket)
+            nursery.cancel_scope.cancel()
+
+    async def _websocket(self, path: str, read: Read, outbox: Outbox, sock: trio.socket.SocketType) -> None:
+        raw = self._raw.get(path)
+        engine = self._engines.get(mount_path(path))
+        limit = raw.message_bytes_max if raw is not None else self._message_max(engine)
+        websocket = WebSocket(read, limit)
+        try:
+            request = await websocket.request()
+            if raw is not None:
+                websocket.accept(request, outbox)
+                await raw.handler(websocket, outbox)
+            elif engine is not None:
+                await self._session(engine, websocket, request, outbox, sock)
+        except BadHandshake as bad:
+            outbox.write(WireBytes(bad.response))
+        finally:
+            outbox.finish()
+            with trio.move_on_after(CLOSE_WAIT_S):
+                await outbox.drained()
+            outbox.kill()
+
+    async def _session(
+        self, engine: Engine, websocket: WebSocket, request: Request, outbox: Outbox, sock: trio.socket.SocketType
+    ) -> None:
+        try:
+            handshake = handshake_of(
+                request,
+                str(sock.getpeername()[0]),
+                secure=self._tls is not None,
+                trust_proxy=engine.settings.trust_proxy,
+            )
+        except ValueError:
+            raise BadHandshake(http_response(400, BAD_REQUEST.body)) from None
+        error, retry_s = refuse_websocket(engine, handshake)
+        if error is not None:
+            raise BadHandshake(http_response(error.status, error.body))
+        if retry_s is not None:
+            raise BadHandshake(http_response(503, b"{}", extra=f"Retry-After: {retry_s}\r\n"))
+        websocket.accept(request, outbox)
+        await serve_session(engine, handshake, websocket, outbox)
+
+    async def _http(self, stream: trio.SocketStream | PrefixedStream) -> None:
+        if self._wrapped is not None:
+            await TCPServer(self._wrapped, self._config, self._context, ConnectionState({}), stream)  # type: ignore[arg-type]  # any stream with `.socket` will do
+
+    def _websocket_path(self, head: bytes) -> str | None:
+        """The path of a complete request for a WebSocket that is served here, else None."""
+        if not _is_upgrade(head):
+            return None
+        target = head.split(b" ", 2)[1].partition(b"?")[0].decode("latin-1")
+        return target if target in self._raw or mount_path(target) in self._engines else None
+
+    @staticmethod
+    def _message_max(engine: Engine | None) -> int:
+        return engine.settings.max_payload_bytes if engine is not None else 0
+
+
+async def _peek(sock: trio.socket.SocketType) -> bytes:
+    """The request head, left unread; shorter when the client ended first, longer than allowed when it never ends.
+
+    A partial head makes every peek return at once, so the pauses grow; whoever calls sets the deadline.
+    """
+    pause_s = PEEK_PAUSE_S
+    while True:
+        head = await sock.recv(HEAD_BYTES_MAX, stdlib_socket.MSG_PEEK)
+        if not head or b"\r\n\r\n" in head or len(head) >= HEAD_BYTES_MAX:
+            return head
+        await trio.sleep(pause_s)
+        pause_s = min(pause_s * 2, PEEK_PAUSE_MAX_S)
+
+
+async def _read_head(stream: trio.abc.ReceiveStream) -> bytes:
+    head = bytearray()
+    while b"\r\n\r\n" not in head and len(head) < HEAD_BYTES_MAX:
+        data = await stream.receive_some(HEAD_BYTES_MAX)
+        if not data:
+            break
+        head += data
+    return bytes(head)
+
+
+async def _complete(head: bytes, stream: trio.abc.SendStream) -> bool:
+    """Whether this is a whole request head; the client of one without an end is told."""
+    if b"\r\n\r\n" in head:
+        return True
+    if len(head) >= HEAD_BYTES_MAX:
+        await stream.send_all(TOO_LONG)
+    return False
+
+
+def _is_upgrade(head: bytes) -> bool:
+    lines = head.partition(b"\r\n\r\n")
+    if not lines[1] or head[:4] != b"GET ":
+        return False
+    return any(
+        name.strip().lower() == b"upgrade" and b"websocket" in value.lower()
+        for name, _, value in (line.partition(b":") for line in lines[0].split(b"\r\n")[1:])
+    )
+
+
+def _hypercorn_config(settings: ListenerSettings) -> Config:
+    config = Config()
+    config.errorlog = logging.getLogger("livehub.http.server")
+    config.accesslog = None
+    config.keep_alive_timeout = KEEP_ALIVE_S
+    config.keep_alive_max_requests = 1_000_000_000
+    config.h11_max_incomplete_size = HEAD_BYTES_MAX
+    config.websocket_max_message_size = settings.body_bytes_max
+    config.include_server_header = False
+    return config

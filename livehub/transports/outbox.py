@@ -1,0 +1,366 @@
+"""Outboxes: ordered, bounded, and never waited for. A slow reader leaves here, and nowhere else.
+
+A write tries one non-blocking `send`; only what the kernel refuses is kept. While anything is kept the reader is
+*pressed*: bursts are dropped, a view takes the place of its older self, facts and acks queue up to the bound.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Protocol, TypeAlias
+
+import trio
+
+from livehub.wire.frames import BinaryFrame, ControlFrame, Frame, Kind, WireBytes
+
+SEND_BYTES = 256 * 1024
+"""Joined into one `send` when a pressed socket takes data again."""
+
+Outgoing: TypeAlias = Frame | BinaryFrame | ControlFrame | WireBytes
+Spawn: TypeAlias = Callable[[Callable[[], Awaitable[None]]], None]
+
+
+class Waiting:
+    """Bytes that wait in all backlogs together, for the metrics."""
+
+    size = 0
+
+
+class Backlog:
+    """What could not be sent yet, under the rules for slow readers."""
+
+    __slots__ = ("_limit", "_queue", "_views", "size")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._queue: deque[list[Outgoing]] = deque()  # one-item lists: a view is replaced in its place
+        self._views: dict[str, list[Outgoing]] = {}
+        self.size = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._queue)
+
+    def add(self, frame: Outgoing) -> bool:
+        """Keep a frame; False when it no longer fits, and the reader has to go."""
+        if frame.kind is Kind.VIEW and frame.key is not None:
+            held = self._views.get(frame.key)
+            if held is not None:
+                self._weigh(frame.size - held[0].size)
+                held[0] = frame
+                return self.size <= self._limit
+            held = self._views[frame.key] = [frame]
+            self._queue.append(held)
+        else:
+            self._queue.append([frame])
+        self._weigh(frame.size)
+        return self.size <= self._limit
+
+    def put_back(self, frame: Outgoing) -> None:
+        """Keep a frame before all others."""
+        self._queue.appendleft([frame])
+        self._weigh(frame.size)
+
+    def take(self) -> Outgoing:
+        """The oldest frame."""
+        frame = self._queue.popleft()[0]
+        if frame.kind is Kind.VIEW and frame.key is not None:
+            self._views.pop(frame.key, None)
+        self._weigh(-frame.size)
+        return frame
+
+    def peek(self) -> Outgoing:
+        """The oldest frame, left where it is."""
+        return self._queue[0][0]
+
+    def clear(self) -> None:
+        """Drop everything."""
+        self._queue.clear()
+        self._views.clear()
+        self._weigh(-self.size)
+
+    def _weigh(self, change: int) -> None:
+        self.size += change
+        Waiting.size += change
+
+
+class Outbox(Protocol):
+    """Where a connection's frames go."""
+
+    on_full: Callable[[], None]  # called when more waits than may; ends the connection
+
+    def write(self, frame: Outgoing) -> None:
+        """Send a frame, without waiting."""
+
+    def write_joined(self, frames: Sequence[Frame], joined: bytes) -> None:
+        """Send frames, `joined` being all of them framed for a WebSocket, without waiting."""
+
+    def finish(self) -> None:
+        """Send what is left and a goodbye; take no more."""
+
+    def kill(self) -> None:
+        """Send nothing more, and end what carries this."""
+
+    async def drained(self) -> None:
+        """Wait until nothing is kept, or the connection is over."""
+
+
+class SocketOutbox:
+    """Writes straight to a TCP socket. Whoever reads the socket closes it; here it is only shut down."""
+
+    __slots__ = ("_backlog", "_closed", "_drained", "_fd", "_finishing", "_limit", "_socket", "_spawn", "on_full")
+
+    def __init__(self, sock: trio.socket.SocketType, limit: int, spawn: Spawn) -> None:
+        self._socket = sock
+        self._fd = sock.fileno()
+        self._limit = limit
+        self._spawn = spawn
+        self.on_full: Callable[[], None] = self.kill
+        self._backlog: Backlog | None = None
+        self._drained: trio.Event | None = None
+        self._closed = False
+        self._finishing = False
+
+    def write(self, frame: Outgoing) -> None:
+        """Send a frame, without waiting."""
+        if self._backlog is None:
+            self._send((frame,), frame.framed)
+        else:
+            self._keep((frame,))
+
+    def write_joined(self, frames: Sequence[Frame], joined: bytes) -> None:
+        """Send frames, without waiting."""
+        if self._backlog is None:
+            self._send(frames, joined)
+        else:
+            self._keep(frames)
+
+    def finish(self) -> None:
+        """Send what is left, then the end of the stream; take no more."""
+        self._finishing = True
+        if self._backlog is None:
+            self._shut(socket.SHUT_WR)
+
+    def kill(self) -> None:
+        """Send nothing more and wake whoever reads."""
+        self._closed = True
+        if self._backlog is not None:
+            self._backlog.clear()
+            self._backlog = None
+        if self._drained is not None:
+            self._drained.set()
+        self._shut(socket.SHUT_RDWR)
+
+    async def drained(self) -> None:
+        """Wait until nothing is kept, or the connection is over."""
+        while self._backlog is not None and not self._closed:
+            if self._drained is None:
+                self._drained = trio.Event()
+            await self._drained.wait()
+
+    def _send(self, frames: Sequence[Outgoing], joined: bytes) -> None:
+        if self._closed or self._finishing:
+            return
+        try:
+            sent = os.write(self._fd, joined)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self.kill()
+            return
+        if sent != len(joined):
+            self._backlog = Backlog(self._limit)
+            self._spawn(self._drain)
+            self._keep((WireBytes(joined[sent:]),) if sent else frames)
+
+    def _keep(self, frames: Sequence[Outgoing]) -> None:
+        for frame in frames:
+            if self._backlog is None or self._finishing:
+                return
+            if frame.kind is not Kind.BURST and not self._backlog.add(frame):
+                self.on_full()
+                return
+
+    async def _drain(self) -> None:
+        while self._backlog:
+            try:
+                await trio.lowlevel.wait_writable(self._socket)
+            except (trio.ClosedResourceError, OSError):
+                self.kill()
+                return
+            self._send_some()
+        self._backlog = None
+        if self._drained is not None:
+            self._drained.set()
+            self._drained = None
+        if self._finishing:
+            self._shut(socket.SHUT_WR)
+
+    def _send_some(self) -> None:
+        backlog = self._backlog
+        if not backlog:
+            return
+        pieces, size = [], 0
+        while backlog and size < SEND_BYTES:
+            framed = backlog.take().framed
+            pieces.append(framed)
+            size += len(framed)
+        joined = b"".join(pieces)
+        try:
+            sent = os.write(self._fd, joined)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self.kill()
+            return
+        if sent != len(joined):
+            backlog.put_back(WireBytes(joined[sent:]))
+
+    def _shut(self, how: int) -> None:
+        with suppress(OSError):  # the other side may have been faster
+            self._socket.shutdown(how)
+
+
+class PumpedOutbox:
+    """For carriers that can only be awaited (TLS, a WebSocket inside Hypercorn): queues, and a task pumps."""
+
+    __slots__ = ("_backlog", "_closed", "_drained", "_finishing", "_kill", "_send", "_wake", "on_full")
+
+    def __init__(
+        self,
+        limit: int,
+        send: Callable[[Sequence[Outgoing]], Awaitable[None]],
+        kill: Callable[[], None],
+    ) -> None:
+        self._backlog = Backlog(limit)
+        self._send = send
+        self.on_full: Callable[[], None] = self.kill
+        self._kill = kill
+        self._wake = trio.Event()
+        self._drained = trio.Event()
+        self._drained.set()
+        self._closed = False
+        self._finishing = False
+
+    async def pump(self) -> None:
+        """Send what comes, until finished or killed."""
+        while not self._closed:
+            batch, size = [], 0
+            while self._backlog and size < SEND_BYTES:
+                frame = self._backlog.take()
+                batch.append(frame)
+                size += frame.size
+            if batch:
+                await self._send(batch)
+                continue
+            self._drained.set()
+            if self._finishing:
+                return
+            self._wake = trio.Event()
+            await self._wake.wait()
+
+    def write(self, frame: Outgoing) -> None:
+        """Send a frame, without waiting."""
+        if self._closed or self._finishing or (frame.kind is Kind.BURST and self._backlog):
+            return
+        if self._drained.is_set():
+            self._drained = trio.Event()
+        fits = self._backlog.add(frame)
+        self._wake.set()
+        if not fits:
+            self.on_full()
+
+    def write_joined(self, frames: Sequence[Frame], joined: bytes) -> None:
+        """Send frames, without waiting."""
+        for frame in frames:
+            self.write(frame)
+
+    def finish(self) -> None:
+        """Send what is left; take no more."""
+        self._finishing = True
+        self._wake.set()
+
+    def kill(self) -> None:
+        """Send nothing more, and end what carries this."""
+        self._closed = True
+        self._backlog.clear()
+        self._drained.set()
+        self._wake.set()
+        self._kill()
+
+    async def drained(self) -> None:
+        """Wait until nothing is kept, or the connection is over."""
+        await self._drained.wait()
+
+
+class PollOutbox:
+    """Queues packets until a GET takes them."""
+
+    __slots__ = ("_backlog", "_drained", "arrived", "closed", "on_full")
+
+    def __init__(self, limit: int) -> None:
+        self._backlog = Backlog(limit)
+        self.on_full: Callable[[], None] = self.kill
+        self.arrived = trio.Event()
+        self._drained: trio.Event | None = None
+        self.closed = False
+
+    def write(self, frame: Outgoing) -> None:
+        """Queue a frame."""
+        if self.closed or (frame.kind is Kind.BURST and self._backlog):
+            return
+        fits = self._backlog.add(frame)
+        self.arrived.set()
+        if not fits:
+            self.on_full()
+
+    def write_joined(self, frames: Sequence[Frame], joined: bytes) -> None:
+        """Queue frames."""
+        for frame in frames:
+            self.write(frame)
+
+    def take(self, bytes_max: int) -> bytes:
+        """A payload of as many packets as fit, at least one frame's; empty when nothing waits."""
+        packets: list[bytes] = []
+        size = 0
+        while self._backlog:
+            # base64 makes attachments a third larger, which the bound of a response need not count exactly
+            if packets and size + self._backlog.peek().size > bytes_max:
+                break
+            frame = self._backlog.take()
+            packets += frame.packets
+            size += frame.size + len(frame.packets)
+        if not self._backlog:
+            self.arrived = trio.Event()
+            if self._drained is not None:
+                self._drained.set()
+                self._drained = None
+        return b"\x1e".join(packets)
+
+    def move_to(self, outbox: Outbox) -> None:
+        """Hand everything that waits to another outbox, in order."""
+        while self._backlog:
+            outbox.write(self._backlog.take())
+        self.kill()
+
+    def finish(self) -> None:
+        """Take no more; what waits may still be taken."""
+        self.closed = True
+        self.arrived.set()
+
+    def kill(self) -> None:
+        """Drop everything and let go of a parked GET."""
+        self._backlog.clear()
+        self.finish()
+        if self._drained is not None:
+            self._drained.set()
+
+    async def drained(self) -> None:
+        """Wait until nothing is kept, or the connection is over."""
+        while self._backlog and not self.closed:
+            if self._drained is None:
+                self._drained = trio.Event()
+            await self._drained.wait()

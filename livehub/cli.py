@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import attrs
 import click
 
 import livehub
@@ -67,14 +66,8 @@ def cli() -> None:
 )
 def serve(config: Path | None, host: str | None, port: int | None, data: Path | None) -> None:
     """Run the server until SIGTERM or Ctrl-C."""
-    settings = load(config)
-    server = attrs.evolve(
-        settings.server,
-        host=settings.server.host if host is None else host,
-        port=settings.server.port if port is None else port,
-    )
-    store = settings.store if data is None else attrs.evolve(settings.store, data=data)
-    settings = attrs.evolve(settings, server=server, store=store)
+    options = {("server", "host"): host, ("server", "port"): port, ("store", "data"): data and str(data)}
+    settings = load(config, options=options)
     app.run(settings, lambda url: _greet(settings, url))
 
 
@@ -110,7 +103,7 @@ def check(config: Path | None) -> None:
     findings = run_checks(load(config))
     for finding in findings:
         click.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.name}: {finding.text}")
-        if not finding.ok:
+        if finding.fix:
             click.echo(f"      {finding.fix}")
     if not all(finding.ok for finding in findings):
         raise SystemExit(EXIT_TROUBLE)
@@ -127,7 +120,7 @@ def main() -> None:
     """Entry point: known trouble is a sentence on stderr and exit code 1, never a traceback."""
     try:
         cli(prog_name="livehub")
-    except LivehubError as error:
+    except (LivehubError, OSError) as error:
         click.echo(f"livehub: {error}", err=True)
         sys.exit(EXIT_TROUBLE)
 

@@ -18,7 +18,7 @@ from livehub.ports import Entry, KeyRecord, SeatRecord, TellRecord, TimerRecord
 
 ROWS_PER_STEP = (64, 16, 4, 1)
 
-Row: TypeAlias = tuple[apsw.SQLiteValue, ...]
+Row: TypeAlias = "tuple[apsw.SQLiteValue, ...]"  # the name is in apsw's stub only
 K = TypeVar("K")
 V = TypeVar("V")
 

@@ -1,0 +1,143 @@
+"""The log in memory, with the promises of the one on disk but no threads: for tests in virtual time, and trials."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import trio
+
+from livehub.ports import Entry, KeyRecord, Meter, Record, SeatRecord, TellRecord, TimerRecord
+from livehub.stores.schema import new_epoch, new_secret
+from livehub.stores.writer import BATCH_MAX_ENTRIES, QUEUE_MAX_ENTRIES, Item, Writer
+
+
+class MemoryStore(Writer):
+    """A `Store` that forgets everything at the end.
+
+    `fail_commits` is weather for tests: while it is true, the disk is full. `hold_commits` stops commits until it is
+    set to a set event.
+    """
+
+    def __init__(self, meter: Meter | None, queue_max_entries: int, batch_max_entries: int) -> None:
+        super().__init__(0, meter, queue_max_entries, batch_max_entries)
+        self.epoch = new_epoch()
+        self.secret = new_secret()
+        self.fail_commits = False
+        self.hold_commits: trio.Event | None = None
+        self._facts: list[tuple[Record, tuple[str, ...]]] = []
+        self._keys: dict[tuple[str, str], KeyRecord] = {}
+        self._seats: dict[tuple[str, str], SeatRecord] = {}
+        self._timers: dict[tuple[str, str], TimerRecord] = {}
+        self._tells: dict[str, TellRecord] = {}
+
+    async def read(self, room: str, after: int, limit: int) -> list[Record]:
+        """The room's facts with seq > `after`, oldest first, at most `limit`."""
+        await trio.lowlevel.checkpoint()
+        return [record for record, _ in self._facts if record.room == room and record.seq > after][:limit]
+
+    async def replay(self, audiences: Mapping[str, int], upto: int, limit: int) -> list[Record]:
+        """Facts for any of `audiences` (name → heard so far) with seq ≤ `upto`, each once, by seq, at most `limit`."""
+        await trio.lowlevel.checkpoint()
+        found = []
+        for record, told in self._facts:
+            for name, heard in audiences.items():
+                if name in told and heard < record.seq <= upto:
+                    found.append(replace(record, audience=name))
+                    break
+        return found[:limit]
+
+    async def find_key(self, user: str, key: str) -> KeyRecord | None:
+        """The record of a used key, or None."""
+        await trio.lowlevel.checkpoint()
+        return self._keys.get((user, key))
+
+    async def keys_since(self, at_ms: int) -> list[tuple[str, str]]:
+        """(user, key) of every key used since."""
+        await trio.lowlevel.checkpoint()
+        return [pair for pair, record in self._keys.items() if record.at_ms >= at_ms]
+
+    async def seats(self, sid: str) -> list[SeatRecord]:
+        """The seats that a connection holds, in the order it took them."""
+        await trio.lowlevel.checkpoint()
+        return [seat for seat in self._seats.values() if seat.sid == sid]
+
+    async def touch_seats(self, sids: Sequence[str], at_ms: int) -> None:
+        """Note that these connections are still there."""
+        wanted = frozenset(sids)
+
+        def act() -> None:
+            for place, seat in self._seats.items():
+                if seat.sid in wanted:
+                    self._seats[place] = replace(seat, at_ms=at_ms)
+
+        await self._perform(act)
+
+    async def timers(self) -> list[TimerRecord]:
+        """Every timer that has not rung, soonest first."""
+        await trio.lowlevel.checkpoint()
+        return sorted(self._timers.values(), key=lambda timer: (timer.due_ms, timer.room, timer.key))
+
+    async def tells(self) -> list[TellRecord]:
+        """Every word that has not been answered, oldest first."""
+        await trio.lowlevel.checkpoint()
+        return list(self._tells.values())
+
+    async def prune(self, keys_before_ms: int, seats_before_ms: int) -> None:
+        """Forget keys used and seats last seen before these times."""
+
+        def act() -> None:
+            self._keys = {pair: key for pair, key in self._keys.items() if key.at_ms >= keys_before_ms}
+            self._seats = {place: seat for place, seat in self._seats.items() if seat.at_ms >= seats_before_ms}
+
+        await self._perform(act)
+
+    async def _commit(self, items: Sequence[Item]) -> Collection[int]:
+        await trio.lowlevel.checkpoint()
+        if self.hold_commits is not None:
+            await self.hold_commits.wait()
+        await self._probe()
+        for item in items:
+            if isinstance(item, Entry):
+                self._write(item)
+            else:
+                item.act()
+        return ()
+
+    async def _probe(self) -> None:
+        await trio.lowlevel.checkpoint()
+        if self.fail_commits:
+            raise OSError("the disk is full")
+
+    def _write(self, entry: Entry) -> None:
+        """Within one entry what ends comes before what begins."""
+        for seq, line in enumerate(entry.lines, entry.seq):
+            self._facts.append((Record(seq, entry.room, line.kind, entry.at_ms, line.data), line.audiences))
+        if entry.key is not None:
+            self._keys[entry.key.user, entry.key.key] = entry.key
+        for place in entry.leaves:
+            self._seats.pop(place, None)
+        for seat in entry.takes:
+            self._seats[seat.sid, seat.room] = seat
+        for key in entry.unsets:
+            self._timers.pop((entry.room, key), None)
+        for timer in entry.sets:
+            self._timers[timer.room, timer.key] = timer
+        if entry.told is not None:
+            self._tells.pop(entry.told, None)
+        for tell in entry.tells:
+            self._tells.setdefault(tell.id, tell)
+
+
+@asynccontextmanager
+async def open_memory(
+    *,
+    meter: Meter | None = None,
+    queue_max_entries: int = QUEUE_MAX_ENTRIES,
+    batch_max_entries: int = BATCH_MAX_ENTRIES,
+) -> AsyncIterator[MemoryStore]:
+    """A new store in memory."""
+    store = MemoryStore(meter, queue_max_entries, batch_max_entries)
+    async with store._running():
+        yield store

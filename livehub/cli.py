@@ -25,6 +25,7 @@ from livehub.settings import DEVELOPMENT_SECRET, Settings
 DURATION = re.compile(r"([1-9]\d{0,4})([smhd])\Z")
 DURATION_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 EXIT_TROUBLE = 1
+TRIAL_TTL_S = 12 * 3_600
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -91,9 +92,10 @@ def token(
     ttl: int,
 ) -> None:
     """Print a token signed with the configured secret."""
-    click.echo(
-        _token(load(config), user, email=email, name=name, org=org, role=role, permissions=permissions, ttl_s=ttl)
+    made = mint(
+        load(config).auth, user=user, email=email, name=name, org=org, role=role, permissions=permissions, ttl_s=ttl
     )
+    click.echo(made)
 
 
 @cli.command()
@@ -125,19 +127,14 @@ def main() -> None:
         sys.exit(EXIT_TROUBLE)
 
 
-def _token(settings: Settings, user: str, **claims: Any) -> str:
-    return mint(settings.auth, user=user, **claims)
-
-
 def _greet(settings: Settings, url: str) -> None:
     click.echo(f"livehub {livehub.__version__} serves on {url}")
     if settings.auth.secret != DEVELOPMENT_SECRET:
         return
-    people = (("ada", "Ada Lovelace", "MEMBER"), ("grace", "Grace Hopper", "ADMIN"))
-    for user, name, role in people:
-        made = _token(settings, user, name=name, role=role, ttl_s=12 * 3600)
-        click.echo(f"\nToken of {name} ({role}, 12 h):\n{made}")
-    first = _token(settings, "ada", name="Ada Lovelace", role="MEMBER", ttl_s=12 * 3600)
+    first = ""
+    for user, name, role in (("grace", "Grace Hopper", "ADMIN"), ("ada", "Ada Lovelace", "MEMBER")):
+        first = mint(settings.auth, user=user, name=name, org="demo", role=role, ttl_s=TRIAL_TTL_S)
+        click.echo(f"\nToken of {name} ({role}, 12 h):\n{first}")
     click.echo("\nTo try it: npm install socket.io-client, save this as try.mjs, run it twice with `node try.mjs`:\n")
     click.echo(_SNIPPET.format(url=url, token=first))
 
@@ -146,6 +143,6 @@ _SNIPPET = """\
 import {{ io }} from "socket.io-client";
 const socket = io("{url}/events", {{ auth: {{ token: "{token}" }}, transports: ["websocket"] }});
 socket.on("chat.message.new", (message) => console.log(message.author.firstName + ":", message.text));
-socket.on("connectionAcknowledged", () => socket.emit("session.join", {{ sessionId: "demo" }}));
-socket.emit("chat.message.send", {{ text: "Hello!", idempotencyKey: crypto.randomUUID() }}, console.log);
+socket.once("connectionAcknowledged", () => socket.emit("session.join", {{ sessionId: "demo" }}, console.log)
+  .emit("chat.message.send", {{ text: "Hello!", idempotencyKey: crypto.randomUUID() }}, console.log));
 """

@@ -23,6 +23,9 @@ CLOSE_WAIT_S = 2.0
 """How long a client may take to end its side after a goodbye."""
 CLOSE_FRAME = b"\x88\x02\x03\xe8"  # 1000: normal closure
 
+CLIENT_FAULTS = frozenset({"parse_error", "overlapping_poll", "overlapping_post"})
+"""Who breaks the protocol finds the session gone; only a goodbye waits for a GET that comes later."""
+
 PING = ControlFrame(b"2")
 NOOP = b"6"
 GOODBYE = b"1"
@@ -145,8 +148,9 @@ class Connection:
         outbox = self.outbox
         if isinstance(outbox, PollOutbox):
             # A GET that the client itself made needless is let go with a noop, else it is told the end.
-            outbox.write(ControlFrame(NOOP if reason == "client_close" and self.parked else GOODBYE))
-            self._engine.linger(self)
+            outbox.write(ControlFrame(NOOP if reason == "client_close" else GOODBYE))
+            if reason not in CLIENT_FAULTS:
+                self._engine.linger(self)
         else:
             outbox.write(WireBytes(CLOSE_FRAME))
             self._engine.deadlines.at(trio.current_time() + CLOSE_WAIT_S, outbox.kill)

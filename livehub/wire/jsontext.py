@@ -1,14 +1,15 @@
-"""JSON as clients send it: orjson first; what it refuses but JavaScript accepts is read slowly, with bounds.
+"""JSON text, bounded: what a JavaScript client can send is read, and nothing of it can hurt.
 
-Half of a surrogate pair (a phone cut an emoji in two) must not cost the connection: it arrives as a string that the
-gate refuses by the field's name. A number of 4,300 digits becomes a float, as in JavaScript. Depth is bounded, because
-what follows walks values recursively.
+orjson does the work. What it refuses though `JSON.parse` takes it, and a phone with a torn emoji does send, is read
+again by the standard library: escaped lone surrogates (they stay in the text, for the layer that can name the field)
+and numbers beyond a double (they become infinite, as in JavaScript; their digits are never an `int`).
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any, NoReturn, TypeAlias
 
 import orjson
@@ -16,70 +17,68 @@ import orjson
 JSON: TypeAlias = Any
 
 DEPTH_MAX = 128
-"""Nested containers; no contract needs more than 6."""
-INTEGER_DIGITS_MAX = 18
+"""Nested containers: far more than a client needs, far fewer than any parser's or walker's stack takes."""
+
+INT_CHARS_MAX = 20
+"""Digits and sign of the longest 64-bit integer; orjson reads everything beyond 64 bits as a float, so this does."""
+
+# Possessive, and an open string matches to the end: linear also on text made to backtrack.
+_NOT_BRACKETS = re.compile(r'(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"?)++', re.DOTALL)
 
 
 class BadJson(ValueError):
-    """Not JSON, or nested too deeply."""
+    """Not JSON, or nested too deep."""
 
 
 def loads(text: str) -> JSON:
     """The value of a JSON text. Raises `BadJson`."""
-    if text.count("[") + text.count("{") > DEPTH_MAX:
-        _check_depth(text)
+    if text.count("[") + text.count("{") > DEPTH_MAX and _too_deep(text):
+        raise BadJson("JSON nested too deep")
     try:
         return orjson.loads(text)
-    except (ValueError, UnicodeEncodeError):
+    except orjson.JSONDecodeError:
         pass
     try:
-        return json.loads(text, parse_int=_integer, parse_constant=_refuse_constant)
+        return _DECODER.decode(text)
     except (ValueError, RecursionError):
-        raise BadJson("not JSON") from None
+        raise BadJson("bad JSON") from None
 
 
 def dumps(value: JSON) -> bytes:
-    """Compact JSON."""
+    """Compact JSON. Non-finite numbers become null. Raises `TypeError` for what JSON does not have, such as bytes."""
     try:
         return orjson.dumps(value)
     except TypeError:
-        return json.dumps(_finite(value), separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
+        return json.dumps(_finite(value), separators=(",", ":"), allow_nan=False).encode()
 
 
-def _integer(digits: str) -> int | float:
-    return int(digits) if len(digits) <= INTEGER_DIGITS_MAX else float(digits)
+def _too_deep(text: str) -> bool:
+    depth = 0
+    for bracket in _NOT_BRACKETS.sub("", text):
+        depth += 1 if bracket in "[{" else -1
+        if depth > DEPTH_MAX:
+            return True
+    return False
 
 
-def _refuse_constant(name: str) -> NoReturn:
+def _whole(digits: str) -> int | float:
+    if len(digits) <= INT_CHARS_MAX and -(1 << 63) <= (value := int(digits)) < 1 << 64:
+        return value
+    return float(digits)
+
+
+def _no_constant(name: str) -> NoReturn:
     raise BadJson(f"{name} is not JSON")
 
 
-def _check_depth(text: str) -> None:
-    """Count brackets outside strings: cheap to leave out for usual texts, exact for the others."""
-    depth, in_string, escaped = 0, False, False
-    for character in text:
-        if in_string:
-            if escaped:
-                escaped = False
-            elif character == "\\":
-                escaped = True
-            elif character == '"':
-                in_string = False
-        elif character == '"':
-            in_string = True
-        elif character in "[{":
-            depth += 1
-            if depth > DEPTH_MAX:
-                raise BadJson(f"nested deeper than {DEPTH_MAX}")
-        elif character in "]}":
-            depth -= 1
-
-
 def _finite(value: JSON) -> JSON:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {name: _finite(item) for name, item in value.items()}
+        return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return value
+
+
+_DECODER = json.JSONDecoder(parse_int=_whole, parse_constant=_no_constant)

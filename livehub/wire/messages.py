@@ -1,27 +1,28 @@
-"""Socket.IO v5 packets: `type[n-][/nsp,][ackId][json]`, then n binary frames.
+"""Socket.IO v5 packets: `type[n-][/nsp,][ackId][json]`, then n binary attachments.
 
-What a single packet can show to be wrong is found here; what depends on what came before is in `livehub.wire.sockets`.
+Everything that a single packet can do wrong is found here, in both directions; what needs memory of earlier packets
+is for `livehub.wire.sockets`. Stricter than the reference parser where that one is lax: digits are ASCII digits, an
+event or an ack without its array is malformed, and every attachment has exactly one placeholder.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, TypeAlias
 
 from livehub.wire.frames import Frame, Kind
-from livehub.wire.jsontext import BadJson, dumps, loads
+from livehub.wire.jsontext import JSON, BadJson, dumps, loads
 
-JSON: TypeAlias = Any
-
+ROOT = "/"
 ATTACHMENTS_MAX = 10
-NAMESPACE_CHARS_MAX = 256
-ACK_ID_DIGITS_MAX = 16
-RESERVED = frozenset({"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"})
+"""What stock clients take in one packet, too."""
 
-_HEAD = re.compile(r"([0-6])(?:(\d{1,4})-)?(?:(/[^,]*),?)?(\d*)", re.DOTALL)
+NAMESPACE_CHARS_MAX = 256
+ACK_ID_MAX = 1 << 53
+"""Beyond it a JavaScript number no longer names one ack."""
+
+RESERVED = frozenset(("connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"))
 
 
 class PacketType(IntEnum):
@@ -36,160 +37,187 @@ class PacketType(IntEnum):
     BINARY_ACK = 6
 
 
-EVENTS = (PacketType.EVENT, PacketType.BINARY_EVENT)
-ACKS = (PacketType.ACK, PacketType.BINARY_ACK)
-BINARY = (PacketType.BINARY_EVENT, PacketType.BINARY_ACK)
+_BINARY = {PacketType.EVENT: PacketType.BINARY_EVENT, PacketType.ACK: PacketType.BINARY_ACK}
+_PLAIN = {binary: plain for plain, binary in _BINARY.items()}
+_TYPES = {str(int(kind)): kind for kind in PacketType}
+_HEAD = re.compile(r"([0-6])(?:([0-9]++)-)?(/[^,]*+,?)?([0-9]*+)")
+_COUNT_DIGITS_MAX = 4
+_ACK_ID_DIGITS_MAX = len(str(ACK_ID_MAX))
+
+EventName = str | int | float
 
 
 class MalformedPacket(ValueError):
-    """Not Socket.IO: the whole connection is closed."""
+    """Not a Socket.IO packet; the text says what is wrong with it, without quoting it."""
 
 
 @dataclass(slots=True)
 class Packet:
-    """One packet, of either side. `attachments` is how many binary frames its header announces."""
+    """One packet. `data` None is no data. `attachments` are those still to come, so 0 once they are in `data`."""
 
     type: PacketType
-    namespace: str = "/"
+    namespace: str = ROOT
     data: JSON = None
     ack_id: int | None = None
     attachments: int = 0
 
 
 def decode(text: str) -> Packet:
-    """A packet from its text frame. Raises `MalformedPacket`."""
-    found = _HEAD.match(text)
-    if found is None:
+    """The packet in a text message. Raises `MalformedPacket`."""
+    head = _HEAD.match(text)
+    if head is None:
         raise MalformedPacket("unknown packet type")
-    kind = PacketType(int(found[1]))
-    namespace = (found[3] or "/").partition("?")[0]
-    if len(namespace) > NAMESPACE_CHARS_MAX:
-        raise MalformedPacket("namespace too long")
-    if len(found[4]) > ACK_ID_DIGITS_MAX:
-        raise MalformedPacket("ack id too large")
-    packet = Packet(kind, namespace, _data(text[found.end() :]), int(found[4]) if found[4] else None)
-    packet.attachments = _attachments(kind, found[2])
-    _check(packet)
+    digit, count, path, ack_id = head.groups()
+    kind = _TYPES[digit]
+    packet = Packet(kind)
+    if count is not None or kind in _PLAIN:
+        packet.attachments = _attachments(kind, count)
+    if path is not None:
+        packet.namespace = _namespace(path)
+    if ack_id:
+        if len(ack_id) > _ACK_ID_DIGITS_MAX or (number := int(ack_id)) > ACK_ID_MAX:
+            raise MalformedPacket("ack id out of range")
+        packet.ack_id = number
+    body = text[head.end() :]
+    if body:
+        try:
+            packet.data = loads(body)
+        except BadJson as bad:
+            raise MalformedPacket(str(bad)) from None
+    _check(packet, has_data=bool(body))
     return packet
 
 
 def encode(packet: Packet, kind: Kind = Kind.FACT, key: str | None = None) -> Frame:
-    """A frame of a packet; bytes anywhere in an event's or ack's data become attachments."""
+    """The frame of a packet whose binaries are in its `data`: whether it is a binary packet is found out here.
+
+    Raises `TypeError` for data that is neither JSON nor binary, `ValueError` for more attachments than clients take.
+    """
+    plain = _PLAIN.get(packet.type, packet.type)
+    number = "" if packet.ack_id is None else str(packet.ack_id)
+    if packet.data is None:
+        return Frame(_head(str(int(plain)), packet.namespace, number), (), kind, key)
+    try:
+        return Frame(_head(str(int(plain)), packet.namespace, number) + dumps(packet.data), (), kind, key)
+    except TypeError:
+        if plain not in _BINARY:
+            raise
     blobs: list[bytes] = []
-    data = packet.data
-    shown = packet.type
-    if shown in (*EVENTS, *ACKS) and _has_bytes(data):
-        data = _take_out(data, blobs)
-        shown = PacketType.BINARY_EVENT if shown in EVENTS else PacketType.BINARY_ACK
-    head = str(int(shown))
-    if blobs:
-        head += f"{len(blobs)}-"
-    if packet.namespace != "/":
-        head += f"{packet.namespace},"
-    if packet.ack_id is not None:
-        head += str(packet.ack_id)
-    body = b"" if data is None else dumps(data)
-    return Frame(head.encode() + body, blobs, kind, key)
+    body = dumps(_take_out(packet.data, blobs))
+    if len(blobs) > ATTACHMENTS_MAX:
+        raise ValueError(f"a packet may have {ATTACHMENTS_MAX} attachments, not {len(blobs)}")
+    return Frame(_head(f"{int(_BINARY[plain])}{len(blobs)}-", packet.namespace, number) + body, blobs, kind, key)
 
 
 def event_text(namespace: str, array: list[JSON]) -> bytes:
-    """An EVENT without binary data, for the hot path: `2/events,["name",…]`."""
-    return (b"2" if namespace == "/" else f"2{namespace},".encode()) + dumps(array)
+    """An EVENT packet without binaries; `array` is the name and the arguments."""
+    return _head("2", namespace, "") + dumps(array)
+
+
+def ack_text(namespace: str, ack_id: int, array: list[JSON]) -> bytes:
+    """An ACK packet without binaries."""
+    return _head("3", namespace, str(ack_id)) + dumps(array)
 
 
 class Assembler:
-    """Puts binary frames into the packet that announced them."""
+    """Waits for the attachments of one binary packet. Its placeholders are checked before any of them is taken."""
 
-    __slots__ = ("_blobs", "_packet")
+    __slots__ = ("_blobs", "_packet", "_slots")
 
     def __init__(self, packet: Packet) -> None:
+        """Raises `MalformedPacket` unless each attachment has its one place in the data."""
         self._packet = packet
         self._blobs: list[bytes] = []
+        self._slots = _placeholders(packet.data, packet.attachments)
 
     def add(self, blob: bytes) -> Packet | None:
-        """The whole packet once its last frame is here. Raises `MalformedPacket`."""
+        """Take the next attachment; with the last one, the packet as if it had never been apart."""
         self._blobs.append(blob)
-        if len(self._blobs) < self._packet.attachments:
+        if len(self._blobs) < len(self._slots):
             return None
-        used: set[int] = set()
+        for (container, place), filling in zip(self._slots, self._blobs, strict=True):
+            container[place] = filling
         packet = self._packet
-        packet.data = _put_in(packet.data, self._blobs, used)
-        if len(used) != len(self._blobs):
-            raise MalformedPacket("an attachment has no place")
-        return packet
+        return Packet(_PLAIN[packet.type], packet.namespace, packet.data, packet.ack_id)
 
 
-def _data(text: str) -> JSON:
-    if not text:
-        return None
-    try:
-        return loads(text)
-    except BadJson as error:
-        raise MalformedPacket(str(error)) from None
+def _attachments(kind: PacketType, count: str | None) -> int:
+    if kind not in _PLAIN:
+        raise MalformedPacket("attachments on a packet that has none")
+    number = int(count) if count is not None and len(count) <= _COUNT_DIGITS_MAX else 0
+    if not 1 <= number <= ATTACHMENTS_MAX:
+        raise MalformedPacket("bad number of attachments")
+    return number
 
 
-def _attachments(kind: PacketType, digits: str | None) -> int:
-    if kind not in BINARY:
-        if digits is not None:
-            raise MalformedPacket("attachments on a packet that has none")
-        return 0
-    if digits is None or int(digits) > ATTACHMENTS_MAX:
-        raise MalformedPacket(f"a binary packet has 0 to {ATTACHMENTS_MAX} attachments")
-    return int(digits)
+def _namespace(path: str) -> str:
+    """Without its comma, and without a `?query`, which old clients put there and nobody routes by."""
+    namespace = path.removesuffix(",").partition("?")[0]
+    if len(namespace) > NAMESPACE_CHARS_MAX:
+        raise MalformedPacket("namespace too long")
+    if not namespace.isascii() and any("\ud800" <= char <= "\udfff" for char in namespace):
+        raise MalformedPacket("namespace is not Unicode")  # a refusal has to repeat it
+    return namespace
 
 
-def _check(packet: Packet) -> None:
-    kind, data = packet.type, packet.data
-    if kind is PacketType.CONNECT:
-        ok = data is None or isinstance(data, dict)
+def _check(packet: Packet, *, has_data: bool) -> None:
+    """Raise `MalformedPacket` unless the data suits the type. A literal null suits none."""
+    kind, data = _PLAIN.get(packet.type, packet.type), packet.data
+    if kind is PacketType.EVENT:
+        if not isinstance(data, list) or not data:
+            raise MalformedPacket("an event is not a list with a name")
+        name = data[0]
+        if not isinstance(name, EventName) or isinstance(name, bool):
+            raise MalformedPacket("an event's name is neither text nor a number")
+        if name in RESERVED:
+            raise MalformedPacket("an event's name is reserved")
+    elif kind is PacketType.ACK:
+        if not isinstance(data, list) or packet.ack_id is None:
+            raise MalformedPacket("an ack is not a list with an id")
+    elif kind is PacketType.CONNECT:
+        if has_data and not isinstance(data, dict):
+            raise MalformedPacket("a connect's data is not an object")
     elif kind is PacketType.DISCONNECT:
-        ok = data is None
-    elif kind is PacketType.CONNECT_ERROR:
-        ok = isinstance(data, dict | str)
-    elif kind in EVENTS:
-        ok = isinstance(data, list) and bool(data) and _is_name(data[0])
-    else:
-        ok = isinstance(data, list) and packet.ack_id is not None
-    if not ok:
-        raise MalformedPacket(f"payload does not fit {kind.name}")
-    if packet.ack_id is not None and kind not in (*EVENTS, *ACKS):
-        raise MalformedPacket(f"{kind.name} has no ack id")
+        if has_data:
+            raise MalformedPacket("a disconnect has data")
+    elif not isinstance(data, dict | str):
+        raise MalformedPacket("a connect error's data is neither an object nor text")
 
 
-def _is_name(name: JSON) -> bool:
-    if isinstance(name, str):
-        return name not in RESERVED
-    return isinstance(name, int | float) and not isinstance(name, bool)
+def _head(begin: str, namespace: str, number: str) -> bytes:
+    if namespace == ROOT:
+        return (begin + number).encode()
+    if "," in namespace:
+        raise ValueError("a namespace has no comma")
+    return f"{begin}{namespace},{number}".encode()
 
 
-def _has_bytes(value: JSON) -> bool:
-    if isinstance(value, bytes | bytearray | memoryview):
-        return True
-    if isinstance(value, dict):
-        return any(map(_has_bytes, value.values()))
-    return isinstance(value, list | tuple) and any(map(_has_bytes, value))
-
-
-def _take_out(value: JSON, blobs: list[bytes]) -> JSON:
-    if isinstance(value, bytes | bytearray | memoryview):
-        blobs.append(bytes(value))
+def _take_out(data: JSON, blobs: list[bytes]) -> JSON:
+    if isinstance(data, bytes | bytearray | memoryview):
+        blobs.append(bytes(data))
         return {"_placeholder": True, "num": len(blobs) - 1}
-    if isinstance(value, dict):
-        return {name: _take_out(item, blobs) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_take_out(item, blobs) for item in value]
-    return value
+    if isinstance(data, dict):
+        return {key: _take_out(value, blobs) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_take_out(value, blobs) for value in data]
+    return data
 
 
-def _put_in(value: JSON, blobs: Sequence[bytes], used: set[int]) -> JSON:
-    if isinstance(value, list):
-        return [_put_in(item, blobs, used) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if value.get("_placeholder") is not True:
-        return {name: _put_in(item, blobs, used) for name, item in value.items()}
-    number = value.get("num")
-    if type(number) is not int or not 0 <= number < len(blobs):
-        raise MalformedPacket("bad placeholder")
-    used.add(number)
-    return blobs[number]
+def _placeholders(data: JSON, count: int) -> list[tuple[JSON, JSON]]:
+    """Where each attachment belongs: the container, and the index or key in it."""
+    slots: dict[int, tuple[JSON, JSON]] = {}
+    containers = [data]
+    while containers:
+        container = containers.pop()
+        for place, value in enumerate(container) if isinstance(container, list) else container.items():
+            if isinstance(value, dict) and value.get("_placeholder") is True:
+                number = value.get("num")
+                # one place each: a header of thousands would make an echo of megabytes out of one attachment
+                if type(number) is not int or not 0 <= number < count or number in slots:
+                    raise MalformedPacket("bad placeholder")
+                slots[number] = (container, place)
+            elif isinstance(value, dict | list):
+                containers.append(value)
+    if len(slots) < count:
+        raise MalformedPacket("an attachment without a placeholder")
+    return [slots[number] for number in range(count)]

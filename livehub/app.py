@@ -22,7 +22,7 @@ from livehub.auth import Verifier
 from livehub.contracts.directory import Directory
 from livehub.contracts.entrance import Entrance, EntranceLimits
 from livehub.contracts.events import NAMESPACE, Events, EventsVocabulary
-from livehub.errors import StoreError
+from livehub.errors import ConfigError, StoreError
 from livehub.feature import JSON
 from livehub.features import discover
 from livehub.http.app import Health, create_app
@@ -63,7 +63,17 @@ def run(settings: Settings, announce: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT; `announce` is given the URL once clients may come."""
     _raise_descriptor_limit()
     with configure(settings.log.level, settings.log.format):
-        trio.run(_serve_until_signal, settings, announce)
+        try:
+            trio.run(_serve_until_signal, settings, announce)
+        except BaseExceptionGroup as group:
+            raise _cause(group) from None
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What went wrong, out of the groups that nurseries wrap it in, if it was one thing."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 async def _serve_until_signal(settings: Settings, announce: Callable[[str], None]) -> None:
@@ -81,7 +91,11 @@ async def _hear_signals(stop: trio.Event, hurry: trio.Event) -> None:
 
 
 async def serve(settings: Settings, announce: Callable[[str], None], stop: trio.Event, hurry: trio.Event) -> None:
-    """Open everything, serve until `stop`, close everything. Raises `StoreError`, OSError (port taken)."""
+    """Open everything, serve until `stop`, close everything. Raises `StoreError`, `ConfigError` (port taken).
+
+    The port is taken first: who comes during the start waits a moment instead of being refused.
+    """
+    sockets = await _listen(settings)
     metrics = Metrics()
     async with _open_store(settings, metrics) as store, trio.open_nursery() as inner:
         hub = await _open_hub(settings, store, metrics, inner)
@@ -92,7 +106,6 @@ async def serve(settings: Settings, announce: Callable[[str], None], stop: trio.
                 _listener_settings(settings),
                 tls=_tls(settings),
             )
-            sockets = await _listen(settings)
             await outer.start(listener.run, sockets)
             outer.start_soon(feed_watchdog)
             _settle_memory(settings)
@@ -185,7 +198,7 @@ async def _open_hub(settings: Settings, store: Store, metrics: Metrics, nursery:
     admission = _Admission(settings)
     engine = Engine(_engine_settings(settings), endpoint, deadlines, metrics, admission.admit)
     admission.engine = engine
-    metrics.gauge("livehub_outbox_bytes", "Bytes that wait for slow clients.", lambda: Waiting.size)
+    metrics.gauge("outbox_bytes", "Bytes that wait for slow clients.", lambda: Waiting.size)
     hub = _Hub(house, fanout, gate, entrance, engine, metrics, store)
     nursery.start_soon(metrics.watch_loop)
     nursery.start_soon(_keep_house, settings, hub, rates, admission)
@@ -248,8 +261,12 @@ async def _listen(settings: Settings) -> list[trio.SocketListener]:
     handed = handed_sockets()
     if handed:
         return [trio.SocketListener(trio.socket.from_stdlib_socket(sock)) for sock in handed]
-    server = settings.server
-    return await trio.open_tcp_listeners(server.port, host=server.host, backlog=BACKLOG_CONNECTIONS)
+    host, port = settings.server.host, settings.server.port
+    try:
+        return await trio.open_tcp_listeners(port, host=host, backlog=BACKLOG_CONNECTIONS)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise ConfigError(f"cannot listen on {host}:{port}: {why}. `livehub check` says who has the port") from error
 
 
 def _url(settings: Settings, listener: trio.SocketListener) -> str:
@@ -308,5 +325,6 @@ def _settle_memory(settings: Settings) -> None:
 
 def _raise_descriptor_limit() -> None:
     """Use all descriptors that the system allows this process."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -36,6 +36,8 @@ REFUSALS = (
     # who
     "token_missing", "token_malformed", "token_invalid", "token_expired", "token_not_yet_valid", "token_audience",
     "token_issuer", "token_claims", "user_deactivated", "unauthenticated", "too_many_connections",
+    # before there is anybody
+    "origin", "handshake", "closing", "connections_full", "address_rate",
     # coming back
     "offset_unknown", "offset_expired", "seats_unknown", "seat_lost",
     # asks
@@ -47,7 +49,7 @@ REFUSALS = (
 
 CLOSES = (
     "client_close", "ping_timeout", "slow", "superseded", "token_expired", "user_deactivated", "parse_error",
-    "internal_error",
+    "internal_error", "transport_close", "shutdown", "connect_timeout", "overlapping_poll", "overlapping_post",
 )  # fmt: skip
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped there; these series double the page for nothing

@@ -82,7 +82,7 @@ class _Emoji:
         return whole_unicode(value)
 
     def __str__(self) -> str:
-        return f"emoji: 1 to {EMOJI_CODE_POINTS_MAX} characters, not plain ASCII"
+        return f"1 to {EMOJI_CODE_POINTS_MAX} characters, not plain ASCII"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, get_args, get_type_hints, is_typeddict
+from typing import Any, NotRequired, get_args, get_origin, get_type_hints, is_typeddict
 
 import attrs
 
@@ -62,9 +62,11 @@ def _emits(room: str, emits: Emits) -> Iterator[str]:
 
 
 def _fields(kind: Any) -> list[tuple[str, Any]]:
-    hints = get_type_hints(kind)
-    optional: frozenset[str] = getattr(kind, "__optional_keys__", frozenset())
-    return [(f"{name}?" if name in optional else name, hint) for name, hint in hints.items()]
+    fields = []
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        optional = get_origin(hint) is NotRequired
+        fields.append((f"{name}?", get_args(hint)[0]) if optional else (name, hint))
+    return fields
 
 
 def _type(hint: Any) -> str:
@@ -74,5 +76,5 @@ def _type(hint: Any) -> str:
         return "null"
     if args := get_args(hint):
         joined = [_type(arg) for arg in args]
-        return f"map of {joined[0]} to {joined[1]}" if hint.__origin__ is dict else " | ".join(joined)
+        return f"map of {joined[0]} to {joined[1]}" if get_origin(hint) is dict else " | ".join(joined)
     return {str: "string", int: "integer", float: "number", bool: "boolean"}.get(hint, str(hint))

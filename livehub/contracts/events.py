@@ -67,7 +67,11 @@ class Events:
         """Bring an event to the gate."""
         peer = socket.data
         assert isinstance(peer, Peer)
-        knock = Knock(peer.person, partial(_answer, socket, ack_id), peer=peer)
+        try:
+            who = self._entrance.who(peer)
+        except AuthFailed:
+            return  # being shown out at this moment
+        knock = Knock(who, partial(_answer, socket, ack_id), peer=peer)
         if any(extra is not None for extra in args[1:]):
             knock.reply(Refused("An event takes one payload", code="invalid_payload"))
             return

@@ -28,6 +28,9 @@ class Connection(Protocol):
     def handshake(self) -> Handshake:
         """How the client came."""
 
+    def close(self, reason: str) -> None:
+        """Say goodbye and end; what was written before still goes out."""
+
     def abort(self, reason: str) -> None:
         """End the transport without a word."""
 

@@ -102,12 +102,13 @@ class Fanout:
         frames = {}
         for name in self._audiences.get(audience, ()):
             text = self._vocabularies[name].event(event, payload)
-            frames[name, audience] = Frame(text, kind=frame_kind, key=key)
+            frames[name, audience] = Frame(text, kind=frame_kind, key=None if key is None else f"{name} {key}")
         self._queue((audience,), frames)
 
     def show_to(self, peer: Peer, event: str, payload: JSON, *, key: str) -> None:
         """Send a view to one peer."""
-        frame = Frame(self._vocabularies[peer.vocabulary].event(event, payload), kind=Kind.VIEW, key=key)
+        text = self._vocabularies[peer.vocabulary].event(event, payload)
+        frame = Frame(text, kind=Kind.VIEW, key=f"{peer.vocabulary} {key}")
         self.flush()
         self._write([frame], [peer])
 

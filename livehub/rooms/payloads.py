@@ -6,6 +6,7 @@ which field it was. Plain cattrs converts what it can (`None` to `'None'`, `3.7`
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cache
 from types import UnionType
@@ -34,11 +35,15 @@ def _strict(kind: type) -> Callable[[Any, Any], Any]:
     def check(value: Any, _: Any) -> Any:
         if type(value) is kind:
             return value
-        if kind is float and type(value) is int:
-            return float(value)
         raise Invalid(f"must be {_NAMES[kind]}")
 
     return check
+
+
+def _number(value: Any, _: Any) -> float:
+    if type(value) in (int, float) and math.isfinite(value):
+        return float(value)
+    raise Invalid("must be a number")
 
 
 def _literal(value: Any, kind: Any) -> Any:
@@ -58,8 +63,9 @@ def _is_optional(kind: Any) -> bool:
 
 def _make(detailed: bool) -> Converter:
     converter = Converter(detailed_validation=detailed, forbid_extra_keys=True)
-    for kind in _NAMES:
+    for kind in (str, int, bool):
         converter.register_structure_hook(kind, _strict(kind))
+    converter.register_structure_hook(float, _number)
     converter.register_structure_hook_factory(_is(Literal), lambda _: _literal)
     converter.register_structure_hook_factory(_is(list), _list(converter))
     converter.register_structure_hook_factory(_is_optional, _optional(converter))

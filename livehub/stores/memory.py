@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -16,8 +18,8 @@ from livehub.stores.writer import BATCH_MAX_ENTRIES, QUEUE_MAX_ENTRIES, Item, Wr
 class MemoryStore(Writer):
     """A `Store` that forgets everything at the end.
 
-    `fail_commits` is weather for tests: while it is true, the disk is full. `hold_commits` stops commits until it is
-    set to a set event.
+    Two kinds of weather for tests: while `fail_commits` is true, the disk is full; while `hold_commits` is an event
+    that is not set, the disk is busy.
     """
 
     def __init__(self, meter: Meter | None, queue_max_entries: int, batch_max_entries: int) -> None:
@@ -26,7 +28,9 @@ class MemoryStore(Writer):
         self.secret = new_secret()
         self.fail_commits = False
         self.hold_commits: trio.Event | None = None
-        self._facts: list[tuple[Record, tuple[str, ...]]] = []
+        self._facts: dict[int, Record] = {}
+        self._rooms: defaultdict[str, list[int]] = defaultdict(list)  # room → seqs, rising
+        self._deliveries: defaultdict[str, list[int]] = defaultdict(list)  # audience → seqs, rising
         self._keys: dict[tuple[str, str], KeyRecord] = {}
         self._seats: dict[tuple[str, str], SeatRecord] = {}
         self._timers: dict[tuple[str, str], TimerRecord] = {}
@@ -35,18 +39,19 @@ class MemoryStore(Writer):
     async def read(self, room: str, after: int, limit: int) -> list[Record]:
         """The room's facts with seq > `after`, oldest first, at most `limit`."""
         await trio.lowlevel.checkpoint()
-        return [record for record, _ in self._facts if record.room == room and record.seq > after][:limit]
+        seqs = self._rooms.get(room, [])
+        start = bisect_right(seqs, after)
+        return [self._facts[seq] for seq in seqs[start : start + limit]]
 
     async def replay(self, audiences: Mapping[str, int], upto: int, limit: int) -> list[Record]:
         """Facts for any of `audiences` (name → heard so far) with seq ≤ `upto`, each once, by seq, at most `limit`."""
         await trio.lowlevel.checkpoint()
-        found = []
-        for record, told in self._facts:
-            for name, heard in audiences.items():
-                if name in told and heard < record.seq <= upto:
-                    found.append(replace(record, audience=name))
-                    break
-        return found[:limit]
+        heard: dict[int, str] = {}
+        for audience, after in audiences.items():
+            seqs = self._deliveries.get(audience, [])
+            for seq in seqs[bisect_right(seqs, after) : bisect_right(seqs, upto)]:
+                heard.setdefault(seq, audience)
+        return [replace(self._facts[seq], audience=heard[seq]) for seq in sorted(heard)[:limit]]
 
     async def find_key(self, user: str, key: str) -> KeyRecord | None:
         """The record of a used key, or None."""
@@ -64,7 +69,7 @@ class MemoryStore(Writer):
         return [seat for seat in self._seats.values() if seat.sid == sid]
 
     async def touch_seats(self, sids: Sequence[str], at_ms: int) -> None:
-        """Note that these connections are still there."""
+        """Note that these connections are still there, so that `prune` spares their seats."""
         wanted = frozenset(sids)
 
         def act() -> None:
@@ -113,7 +118,10 @@ class MemoryStore(Writer):
     def _write(self, entry: Entry) -> None:
         """Within one entry what ends comes before what begins."""
         for seq, line in enumerate(entry.lines, entry.seq):
-            self._facts.append((Record(seq, entry.room, line.kind, entry.at_ms, line.data), line.audiences))
+            self._facts[seq] = Record(seq, entry.room, line.kind, entry.at_ms, line.data)
+            self._rooms[entry.room].append(seq)
+            for audience in dict.fromkeys(line.audiences):
+                self._deliveries[audience].append(seq)
         if entry.key is not None:
             self._keys[entry.key.user, entry.key.key] = entry.key
         for place in entry.leaves:
@@ -137,7 +145,7 @@ async def open_memory(
     queue_max_entries: int = QUEUE_MAX_ENTRIES,
     batch_max_entries: int = BATCH_MAX_ENTRIES,
 ) -> AsyncIterator[MemoryStore]:
-    """A new store in memory."""
+    """A new store in memory. Leaving it commits and answers all that was submitted."""
     store = MemoryStore(meter, queue_max_entries, batch_max_entries)
     async with store._running():
         yield store

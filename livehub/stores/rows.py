@@ -96,7 +96,7 @@ def write(connection: apsw.Connection, entries: Iterable[Entry]) -> None:
         if entry.told is not None:
             tells.drop(entry.told)
         for tell in entry.tells:
-            tells.put(tell.id, tell)
+            tells.there.setdefault(tell.id, tell)  # as in the table: the first word of an id stands
     FACTS.run(connection, facts)
     DELIVERIES.run(connection, deliveries)
     if keys:

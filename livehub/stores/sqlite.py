@@ -1,32 +1,38 @@
 """The log in SQLite: one writer at a time, group commit, readers beside it.
 
 Whoever writes or reads does so in a worker thread; the loop is woken once per batch. Readers have connections of their
-own and see only what is committed.
+own, see only what is committed and never hold up the writer.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import apsw
 import orjson
 import trio
 
+from livehub.errors import Unavailable
 from livehub.ports import Entry, KeyRecord, Meter, Record, SeatRecord, TellRecord, TimerRecord
+from livehub.stores import reads
 from livehub.stores.directory import LOG_NAME, lock
 from livehub.stores.rows import write
 from livehub.stores.schema import Durability, Identity, open_log, open_reader
-from livehub.stores.writer import BATCH_MAX_ENTRIES, QUEUE_MAX_ENTRIES, Chore, Item, Writer
+from livehub.stores.writer import BATCH_MAX_ENTRIES, CLOSE_TIMEOUT_S, QUEUE_MAX_ENTRIES, Item, Writer
 
 READERS = 3
-PROBE_BYTES = 16_384  # four pages: more than may be left over in the file
+PROBE_BYTES = 64 * 1024  # more than the free pages that a full file is likely to have
+PRUNE_CHUNK_ROWS = 5_000  # a day's keys in one transaction would hold up every commit behind it
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 
 class SqliteStore(Writer):
@@ -47,116 +53,200 @@ class SqliteStore(Writer):
         self._readers = list(readers)
         self._writing = trio.CapacityLimiter(1)
         self._reading = trio.CapacityLimiter(len(readers))
+        self._abandoned = False  # a commit outlasted the closing deadline: its thread still has the connection
 
     @property
     def epoch(self) -> str:
-        """Name of this data directory's log."""
+        """Name of this data directory's log: a new directory is a new epoch."""
         return self._identity.epoch
 
     @property
     def secret(self) -> bytes:
-        """32 random bytes made with the epoch."""
+        """32 random bytes made with the epoch, for signing what clients carry."""
         return self._identity.secret
 
     async def read(self, room: str, after: int, limit: int) -> list[Record]:
         """The room's facts with seq > `after`, oldest first, at most `limit`."""
-        query = "select seq, kind, at_ms, data from fact where room = ? and seq > ? order by seq limit ?"
-        rows = await self._query(query, (room, after, limit))
-        return [Record(seq, room, kind, at_ms, data) for seq, kind, at_ms, data in rows]
+        return await self._read(lambda connection: reads.read(connection, room, after, limit))
 
     async def replay(self, audiences: Mapping[str, int], upto: int, limit: int) -> list[Record]:
         """Facts for any of `audiences` (name → heard so far) with seq ≤ `upto`, each once, by seq, at most `limit`."""
-        names = list(audiences)
-        heard = " union all ".join(
-            "select * from (select seq, ? as rank from delivery where audience = ? and seq > ? and seq <= ?"
-            " order by seq limit ?)"
-            for _ in names
-        )
-        if not names:
-            return []
-        query = (
-            f"select seq, room, kind, at_ms, data, min(rank) from ({heard}) join fact using (seq)"  # noqa: S608
-            " group by seq order by seq limit ?"
-        )
-        asked: list[Any] = []
-        for rank, name in enumerate(names):
-            asked += (rank, name, audiences[name], upto, limit)
-        rows = await self._query(query, (*asked, limit))
-        return [Record(seq, room, kind, at, data, names[rank]) for seq, room, kind, at, data, rank in rows]
+        asked = dict(audiences)  # the caller's may change while the thread is at it
+        return await self._read(lambda connection: reads.replay(connection, asked, upto, limit))
 
     async def find_key(self, user: str, key: str) -> KeyRecord | None:
         """The record of a used key, or None."""
-        rows = await self._query("select digest, ack, at_ms from key where user = ? and key = ?", (user, key))
-        return KeyRecord(user, key, *rows[0]) if rows else None
+        return await self._read(lambda connection: reads.find_key(connection, user, key))
 
     async def keys_since(self, at_ms: int) -> list[tuple[str, str]]:
         """(user, key) of every key used since."""
-        return await self._query("select user, key from key where at_ms >= ?", (at_ms,))
+        return await self._read(lambda connection: reads.keys_since(connection, at_ms))
 
     async def seats(self, sid: str) -> list[SeatRecord]:
         """The seats that a connection holds, in the order it took them."""
-        query = "select room, user, audiences, since, at_ms from seat where sid = ? order by taken"
-        rows = await self._query(query, (sid,))
-        return [
-            SeatRecord(sid, room, user, tuple(orjson.loads(audiences)), since, at_ms)
-            for room, user, audiences, since, at_ms in rows
-        ]
-
-    async def touch_seats(self, sids: Sequence[str], at_ms: int) -> None:
-        """Note that these connections are still there."""
-        await self._perform(lambda: self._each("update seat set at_ms = ? where sid = ?", [(at_ms, s) for s in sids]))
+        return await self._read(lambda connection: reads.seats(connection, sid))
 
     async def timers(self) -> list[TimerRecord]:
         """Every timer that has not rung, soonest first."""
-        rows = await self._query("select room, key, due_ms, command, data from timer order by due_ms, room, key", ())
-        return [TimerRecord(*row) for row in rows]
+        return await self._read(reads.timers)
 
     async def tells(self) -> list[TellRecord]:
         """Every word that has not been answered, oldest first."""
-        return [
-            TellRecord(*row) for row in await self._query("select id, room, command, data from tell order by told", ())
-        ]
+        return await self._read(reads.tells)
 
-    async def prune(self, keys_before_ms: int, seats_before_ms: int) -> None:
-        """Forget keys used and seats last seen before these times."""
+    async def touch_seats(self, sids: Sequence[str], at_ms: int) -> None:
+        """Note that these connections are still there, so that `prune` spares their seats."""
+        wanted = orjson.dumps(sids).decode()  # one statement and one step, also for 15,000 of them
 
         def act() -> None:
-            self._connection.execute("delete from key where at_ms < ?", (keys_before_ms,))
-            self._connection.execute("delete from seat where at_ms < ?", (seats_before_ms,))
+            self._connection.execute(
+                "update seat set at_ms = ? where sid in (select value from json_each(?))", (at_ms, wanted)
+            )
 
         await self._perform(act)
 
-    async def _commit(self, items: Sequence[Item]) -> Collection[int]:
-        await trio.to_thread.run_sync(self._transact, items, limiter=self._writing)
-        return ()
+    async def prune(self, keys_before_ms: int, seats_before_ms: int) -> None:
+        """Forget keys used and seats last seen before these times."""
+        for statement, before_ms in (
+            (
+                "delete from key where (user, key) in (select user, key from key where at_ms < ? limit ?)",
+                keys_before_ms,
+            ),
+            ("delete from seat where taken in (select taken from seat where at_ms < ? limit ?)", seats_before_ms),
+        ):
+            while await self._prune_some(statement, before_ms) == PRUNE_CHUNK_ROWS:
+                pass
 
-    async def _probe(self) -> None:
+    async def _prune_some(self, statement: str, before_ms: int) -> int:
+        pruned = 0
+
         def act() -> None:
-            with self._connection:
-                self._connection.execute("insert into meta(name, value) values ('probe', zeroblob(?))", (PROBE_BYTES,))
-                self._connection.execute("delete from meta where name = 'probe'")
+            nonlocal pruned
+            self._connection.execute(statement, (before_ms, PRUNE_CHUNK_ROWS))
+            pruned = self._connection.changes()
 
-        await trio.to_thread.run_sync(act, limiter=self._writing)
+        await self._perform(act)
+        return pruned
 
-    def _transact(self, items: Sequence[Item]) -> None:
-        with self._connection:
-            write(self._connection, [item for item in items if isinstance(item, Entry)])
-            for item in items:
-                if isinstance(item, Chore):
-                    item.act()
-
-    def _each(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        self._connection.executemany(statement, rows)
-
-    async def _query(self, query: str, values: tuple[Any, ...]) -> list[Any]:
-        def read() -> list[Any]:
-            connection = self._readers.pop()
+    async def _read(self, job: Callable[[apsw.Connection], T]) -> T:
+        def run() -> T:
+            connection = self._readers.pop()  # there is one: as many readers as tokens
             try:
-                return connection.execute(query, values).fetchall()
+                return job(connection)
             finally:
                 self._readers.append(connection)
 
-        return await trio.to_thread.run_sync(read, limiter=self._reading)
+        try:
+            return await trio.to_thread.run_sync(run, limiter=self._reading)
+        except apsw.Error as error:
+            log.error("the log cannot be read: %s", error)  # noqa: TRY400
+            raise Unavailable from error
+
+    async def _commit(self, items: Sequence[Item]) -> frozenset[int]:
+        return await self._write_in_thread(lambda: self._save(items))
+
+    async def _probe(self) -> None:
+        await self._write_in_thread(self._save_probe)
+
+    async def _write_in_thread(self, job: Callable[[], T]) -> T:
+        try:
+            return await trio.to_thread.run_sync(job, limiter=self._writing, abandon_on_cancel=True)
+        except trio.Cancelled:
+            self._abandoned = True
+            raise
+
+    def _save(self, items: Sequence[Item]) -> frozenset[int]:
+        try:
+            with self._transaction():
+                self._write(items)
+        except Exception as error:
+            if not _is_of_the_item(error):
+                raise
+            return self._save_singly(items)
+        return frozenset()
+
+    def _save_singly(self, items: Sequence[Item]) -> frozenset[int]:
+        """Save a batch without those that cannot be saved, and without what their rooms did next."""
+        refused: set[int] = set()
+        broken: set[int] = set()
+        execute = self._connection.execute
+        with self._transaction():
+            for place, item in enumerate(items):
+                tenure = id(item.tenure) if isinstance(item, Entry) else None
+                if tenure in broken:
+                    refused.add(place)
+                    continue
+                execute("savepoint item")
+                try:
+                    self._write((item,))
+                except Exception as error:
+                    if not _is_of_the_item(error):
+                        raise
+                    log.error("an entry cannot be saved for what it holds: %r", error)  # noqa: TRY400
+                    execute("rollback to item")
+                    refused.add(place)
+                    if tenure is not None:
+                        broken.add(tenure)
+                execute("release item")
+        return frozenset(refused)
+
+    def _save_probe(self) -> None:
+        # Two transactions: what one adds and removes again may never reach the disk.
+        with self._transaction():
+            self._connection.execute(
+                "insert or replace into meta(name, value) values ('probe', zeroblob(?))", (PROBE_BYTES,)
+            )
+        with self._transaction():
+            self._connection.execute("delete from meta where name = 'probe'")
+
+    def _write(self, items: Sequence[Item]) -> None:
+        entries: list[Entry] = []
+        for item in items:
+            if isinstance(item, Entry):
+                entries.append(item)
+            else:
+                write(self._connection, entries)
+                entries.clear()
+                item.act()
+        write(self._connection, entries)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        execute = self._connection.execute
+        if self._connection.in_transaction:
+            execute("rollback")  # the disk did not even take the rollback of the last one
+        execute("begin immediate")
+        try:
+            yield
+            if self._abandoned:
+                raise Unavailable  # noqa: TRY301  # everyone in it has been told so
+            execute("commit")
+        except BaseException:
+            if self._connection.in_transaction:
+                execute("rollback")
+            raise
+
+    async def _close(self, descriptor: int) -> None:
+        """Close the file and give the directory back, unless a thread is still at it: then the process's end does."""
+        if not self._abandoned:
+            await trio.to_thread.run_sync(self._close_files, abandon_on_cancel=True)
+            os.close(descriptor)
+
+    def _close_files(self) -> None:
+        for reader in self._readers:
+            reader.close()
+        try:
+            self._connection.execute("pragma wal_checkpoint(truncate)").fetchall()
+        except apsw.Error as error:
+            log.warning("the log closes unfinished, the next start completes it: %s", error)
+        self._connection.close()
+
+
+def _is_of_the_item(error: Exception) -> bool:
+    """Whether it is about a value (too big, no valid text) and not about the disk: others can still be saved."""
+    return not isinstance(error, apsw.Error | Unavailable) or isinstance(
+        error, apsw.ConstraintError | apsw.MismatchError | apsw.TooBigError | apsw.RangeError
+    )
 
 
 def now_ms() -> int:
@@ -174,18 +264,28 @@ async def open_sqlite(
     queue_max_entries: int = QUEUE_MAX_ENTRIES,
     batch_max_entries: int = BATCH_MAX_ENTRIES,
 ) -> AsyncIterator[SqliteStore]:
-    """The store in a data directory, which is this process's alone meanwhile. Raises `StoreError`."""
-    descriptor = lock(path)
-    try:
-        connection, identity = open_log(path / LOG_NAME, durability, clock_ms())
-        readers = [open_reader(path / LOG_NAME) for _ in range(READERS)]
+    """The store in the data directory `path`, which is this process's alone meanwhile. Raises `StoreError`.
+
+    Leaving it commits and answers all that was submitted, also when cancelled, and closes the file. A disk that does
+    not answer by the deadline leaves the file to the next start, which finds in it all that was acknowledged.
+    """
+    created_ms = clock_ms()
+
+    def start() -> tuple[int, apsw.Connection, Identity, list[apsw.Connection]]:
+        descriptor = lock(path)
         try:
-            store = SqliteStore(connection, identity, readers, meter, queue_max_entries, batch_max_entries)
-            async with store._running():
-                yield store
-        finally:
-            for reader in readers:
-                reader.close()
-            connection.close()
+            connection, identity = open_log(path / LOG_NAME, durability, created_ms)
+            readers = [open_reader(path / LOG_NAME) for _ in range(READERS)]
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor, connection, identity, readers
+
+    descriptor, connection, identity, readers = await trio.to_thread.run_sync(start)
+    store = SqliteStore(connection, identity, readers, meter, queue_max_entries, batch_max_entries)
+    try:
+        async with store._running():
+            yield store
     finally:
-        os.close(descriptor)
+        with trio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
+            await store._close(descriptor)

@@ -62,14 +62,17 @@ class Dispatch:
             await _respond(send, "websocket.http.response", error.status, error.body)
             return
         if retry_s is not None:
-            await _respond(send, "websocket.http.response", 503, b"{}")
+            retry = (b"retry-after", str(retry_s).encode())
+            await _respond(send, "websocket.http.response", 503, b"{}", retry)
             return
         await send({"type": "websocket.accept"})
         async with trio.open_nursery() as nursery:
             outbox = PumpedOutbox(engine.settings.outbox_bytes_max, _Sender(send), nursery.cancel_scope.cancel)
             nursery.start_soon(outbox.pump)
-            await serve_session(engine, handshake, _Source(receive), outbox)
-            outbox.finish()
+            try:
+                await serve_session(engine, handshake, _Source(receive), outbox)
+            finally:
+                outbox.finish()
 
 
 class _Source:
@@ -119,7 +122,7 @@ async def _lifespan(receive: Receive, send: Send) -> None:
             return
 
 
-async def _respond(send: Send, kind: str, status: int, body: bytes) -> None:
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+async def _respond(send: Send, kind: str, status: int, body: bytes, *more: tuple[bytes, bytes]) -> None:
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *more]
     await send({"type": f"{kind}.start", "status": status, "headers": headers})
     await send({"type": f"{kind}.body", "body": body})

@@ -27,8 +27,8 @@ CLIENT_FAULTS = frozenset({"parse_error", "overlapping_poll", "overlapping_post"
 """Who breaks the protocol finds the session gone; only a goodbye waits for a GET that comes later."""
 
 PING = ControlFrame(b"2")
-NOOP = b"6"
-GOODBYE = b"1"
+NOOP = ControlFrame(b"6")
+GOODBYE = ControlFrame(b"1")
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class Endpoint(Protocol):
     """What is served at a path."""
 
     def open(self, connection: Connection) -> Handler:
-        """A client has come."""
+        """A client has come. May write; must not close yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,9 @@ class Rejected:
 
     reason: str
     retry_after_s: int = 5
+
+
+CLOSING = Rejected("closing")
 
 
 class Connection:
@@ -118,22 +121,32 @@ class Connection:
 
     def write_joined(self, frames: Sequence[Frame], joined: bytes) -> None:
         """Send frames that were joined once for all who hear them, without waiting."""
+        if self._base64:
+            for frame in frames:
+                self.write(frame)
+            return
         self.outbox.write_joined(frames, joined)
 
     async def drained(self) -> None:
         """Wait until everything written is out, or the connection is over."""
-        await self.outbox.drained()
+        outbox: Outbox | None = None
+        while outbox is not self.outbox:  # an upgrade moves what waits
+            outbox = self.outbox
+            await outbox.drained()
 
     async def receive(self, packet: Packet) -> None:
         """A packet came, in order. Whatever the handler does wrong ends this connection and no other."""
         if self.closed:
             return
+        due_s = self._heartbeat.due_s
         try:
             message = receive(packet, self._heartbeat, trio.current_time())
         except SessionOver as over:
-            self.close(over.reason)
+            self.hang_up(over.reason)
             return
         if message is None:
+            if self._heartbeat.due_s != due_s:
+                self._set_timer()
             return
         try:
             await self._handler.message(message)
@@ -142,19 +155,32 @@ class Connection:
             self.close("internal_error")
 
     def close(self, reason: str) -> None:
-        """Say goodbye and end: what was written before still goes out."""
+        """Say goodbye and end: what was written before still goes out, over polling with the GETs of the next 30 s."""
+        self._say_goodbye(reason, GOODBYE, keeps=True)
+
+    def hang_up(self, reason: str) -> None:
+        """End for what the client did. It hears of it where it listens now; a later GET finds no session.
+
+        A GET that the client itself made needless is let go with a noop.
+        """
+        self._say_goodbye(reason, NOOP if reason == "client_close" else GOODBYE, keeps=False)
+
+    def _say_goodbye(self, reason: str, word: ControlFrame, *, keeps: bool) -> None:
         if self.closed:
             return
         outbox = self.outbox
-        if isinstance(outbox, PollOutbox):
-            # A GET that the client itself made needless is let go with a noop, else it is told the end.
-            outbox.write(ControlFrame(NOOP if reason == "client_close" else GOODBYE))
-            if reason not in CLIENT_FAULTS:
-                self._engine.linger(self)
-        else:
+        outbox.on_full = outbox.kill
+        if not isinstance(outbox, PollOutbox):
             outbox.write(WireBytes(CLOSE_FRAME))
+            outbox.finish()
             self._engine.deadlines.at(trio.current_time() + CLOSE_WAIT_S, outbox.kill)
-        outbox.finish()
+        elif keeps or self.parked:
+            outbox.write(word)
+            outbox.finish()
+            if not self.parked:
+                self._engine.keep(self.sid, outbox)
+        else:
+            outbox.kill()
         self.ended(reason)
 
     def abort(self, reason: str) -> None:
@@ -181,7 +207,7 @@ class Connection:
     def release_get(self) -> None:
         """Let a parked GET go: while an upgrade is under way it is answered with a noop."""
         if isinstance(self.outbox, PollOutbox):
-            self.outbox.arrived.set()
+            self.outbox.arrived()
 
     def upgrade(self, outbox: Outbox) -> None:
         """From now on a WebSocket carries this session; what waited for a GET goes out first, in order."""
@@ -189,7 +215,6 @@ class Connection:
         outbox.on_full = self.slow
         self._engine.meter.connection_moved(self.transport, "websocket")
         self.transport = "websocket"
-        self.upgrading = False
         if isinstance(before, PollOutbox):
             before.move_to(outbox)
 
@@ -208,6 +233,11 @@ class Connection:
             return
         if beat is Beat.PING:
             self.outbox.write(PING)
+        if not self.closed:  # a ping may be what no longer fits
+            self._set_timer()
+
+    def _set_timer(self) -> None:
+        self._timer.cancel()
         self._timer = self._engine.deadlines.at(self._heartbeat.due_s, self._tick)
 
 
@@ -262,54 +292,58 @@ class Engine:
         self.settings = settings
         self.deadlines = deadlines
         self.meter = meter
-        self.admit = admit
+        self._admit = admit
         self.sessions: dict[str, Connection] = {}
         self.closing = False
         self._endpoint = endpoint
-        self._lingering: dict[str, tuple[PollOutbox, Timer]] = {}
+        self._kept: dict[str, tuple[PollOutbox, Timer]] = {}
 
-    def open(self, handshake: Handshake, transport: str, make_outbox: Callable[[Connection], Outbox]) -> Connection:
-        """A new session."""
-        connection = Connection(self, handshake, transport)
-        self.sessions[connection.sid] = connection
-        self.meter.connection_opened(transport)
-        connection.start(make_outbox(connection), self._endpoint)
+    def open(self, handshake: Handshake, outbox: Outbox) -> Connection:
+        """A new session over a WebSocket."""
+        connection = Connection(self, handshake, "websocket")
+        self._start(connection, outbox)
         return connection
 
-    def open_polling(self, handshake: Handshake, spawn: Spawn) -> tuple[Connection, PollOutbox]:
+    def open_polling(self, handshake: Handshake, spawn: Spawn) -> PollOutbox:
         """A new session over long polling, with its own task."""
-        outbox: PollOutbox | None = None
+        connection = Connection(self, handshake, "polling")
+        connection.polled = Polled(connection, self.settings.packets_per_turn)
+        outbox = PollOutbox(self.settings.outbox_bytes_max)
+        self._start(connection, outbox)
+        spawn(connection.polled.run)
+        return outbox
 
-        def make(connection: Connection) -> Outbox:
-            nonlocal outbox
-            connection.polled = Polled(connection, self.settings.packets_per_turn)
-            outbox = PollOutbox(self.settings.outbox_bytes_max)
-            return outbox
-
-        connection = self.open(handshake, "polling", make)
-        assert outbox is not None
-        if connection.polled is not None:
-            spawn(connection.polled.run)
-        return connection, outbox
+    def _start(self, connection: Connection, outbox: Outbox) -> None:
+        self.sessions[connection.sid] = connection
+        self.meter.connection_opened(connection.transport)
+        connection.start(outbox, self._endpoint)
 
     def forget(self, connection: Connection) -> None:
         """The session is over."""
         self.sessions.pop(connection.sid, None)
 
-    def linger(self, connection: Connection) -> None:
-        """A closed polling session's goodbye waits for the next GET, but not for ever."""
-        if isinstance(connection.outbox, PollOutbox) and not connection.parked:
-            sid = connection.sid
-            timer = self.deadlines.at(
-                trio.current_time() + self.settings.goodbye_s, lambda: self._lingering.pop(sid, None) and None
-            )
-            self._lingering[sid] = (connection.outbox, timer)
+    def refuses(self, handshake: Handshake) -> Rejected | None:
+        """Why no new session may open for now, or None."""
+        return CLOSING if self.closing else self._admit(handshake)
+
+    def keep(self, sid: str, outbox: PollOutbox) -> None:
+        """What a closed polling session still has to say waits for its next GETs, but not for ever."""
+
+        def forget() -> None:
+            del self._kept[sid]
+            outbox.kill()
+
+        timer = self.deadlines.at(trio.current_time() + self.settings.goodbye_s, forget)
+        self._kept[sid] = (outbox, timer)
 
     def last_words(self, sid: str) -> bytes | None:
-        """What a closed polling session still has to say; it is said once."""
-        found = self._lingering.pop(sid, None)
+        """What a closed polling session still has to say; each of it is said once."""
+        found = self._kept.get(sid)
         if found is None:
             return None
         outbox, timer = found
-        timer.cancel()
-        return outbox.take(self.settings.max_payload_bytes)
+        words = outbox.take(self.settings.max_payload_bytes)
+        if not outbox:
+            timer.cancel()
+            del self._kept[sid]
+        return words

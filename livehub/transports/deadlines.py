@@ -10,6 +10,9 @@ from itertools import count
 
 import trio
 
+CALLS_PER_TURN = 256
+"""After a restart the pings of all clients fall due together: others get their turn in between."""
+
 log = logging.getLogger(__name__)
 
 
@@ -46,13 +49,13 @@ class Deadlines:
         """Call what is due until cancelled."""
         task_status.started()
         while True:
-            self._call_due()
+            await self._call_due()
             with trio.CancelScope(deadline=self._heap[0][0] if self._heap else math.inf) as self._sleep:
                 await trio.sleep_forever()
-            await trio.lowlevel.checkpoint()
 
-    def _call_due(self) -> None:
+    async def _call_due(self) -> None:
         now_s = trio.current_time()
+        calls = 0
         while self._heap and self._heap[0][0] <= now_s:
             call = heapq.heappop(self._heap)[2].call
             if call is None:
@@ -61,3 +64,6 @@ class Deadlines:
                 call()
             except Exception:
                 log.exception("a timer's call failed")
+            calls += 1
+            if calls % CALLS_PER_TURN == 0:
+                await trio.lowlevel.checkpoint()

@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 import trio
@@ -21,10 +22,9 @@ from hypercorn.trio.lifespan import Lifespan
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
-from websockets.http11 import Request
 
 from livehub.transports.asgi import App, Dispatch, mount_path
-from livehub.transports.connection import CLOSE_WAIT_S, Engine
+from livehub.transports.connection import CLOSE_WAIT_S, Connection, Engine
 from livehub.transports.outbox import Outbox, Outgoing, PumpedOutbox, SocketOutbox
 from livehub.transports.tls import PrefixedStream
 from livehub.transports.websocket import (
@@ -42,6 +42,7 @@ from livehub.wire.packets import BAD_REQUEST
 HEAD_BYTES_MAX = 16 * 1024
 BACKLOG_CONNECTIONS = 4_096
 KEEP_ALIVE_S = 65.0
+FRAME_HEAD_BYTES_MAX = 14
 PEEK_PAUSE_S = 0.005
 PEEK_PAUSE_MAX_S = 0.1
 TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -108,20 +109,28 @@ class Listener:
             await nursery.start(lifespan.handle_lifespan)
             await lifespan.wait_for_startup()
             task_status.started()
-            with self._accepting:
-                await trio.serve_listeners(self._connection, list(listeners), handler_nursery=nursery)
-            await trio.sleep_forever()
+            try:
+                with self._accepting:
+                    await trio.serve_listeners(self._connection, list(listeners), handler_nursery=nursery)
+                await trio.sleep_forever()
+            finally:
+                for session in self._sessions():
+                    session.abort("shutdown")
+                self.close()
 
     async def drain(self, jitter_s: float) -> None:
         """Take no more connections and end the sessions without a word, over a span of time: clients come back."""
         self._accepting.cancel()
-        await self._context.terminated.set()
-        sessions = [session for engine in self._engines.values() for session in engine.sessions.values()]
         for engine in self._engines.values():
             engine.closing = True
+        await self._context.terminated.set()
+        sessions = self._sessions()
         for session in sessions:
             session.abort("shutdown")
             await trio.sleep(jitter_s / len(sessions))
+
+    def _sessions(self) -> list[Connection]:
+        return [session for engine in self._engines.values() for session in engine.sessions.values()]
 
     def close(self) -> None:
         """End every connection now: a reader that stalls holds up nothing."""
@@ -137,10 +146,9 @@ class Listener:
         self._streams.add(stream)
         try:
             await self._serve(stream)
-        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError, ssl.SSLError):
-            pass  # the client went away
-        except Exception:
-            log.exception("connection failed")
+        except Exception as error:
+            if not _is_departure(error):
+                log.exception("connection failed")
         finally:
             self._streams.discard(stream)
             with trio.CancelScope(shield=True):
@@ -150,13 +158,13 @@ class Listener:
         if self._tls is not None:
             await self._serve_tls(stream, self._tls)
             return
-        stream.socket.setsockopt(stdlib_socket.IPPROTO_TCP, stdlib_socket.TCP_NODELAY, 1)
         head = b""
         with trio.move_on_after(self._settings.handshake_timeout_s):
             head = await _peek(stream.socket)
         path = self._websocket_path(head)
         if path is not None:
-            outbox = SocketOutbox(stream.socket, self._settings.outbox_bytes_max, self._spawn)
+            del head  # else it stays as long as the connection does
+            outbox = SocketOutbox(stream.socket, self._outbox_bytes_max(path), self._spawn)
             await self._websocket(path, stream.socket.recv, outbox, stream.socket)
         elif await _complete(head, stream):
             await self._http(stream)
@@ -167,7 +175,7 @@ class Listener:
         with trio.move_on_after(self._settings.handshake_timeout_s):
             await secure.do_handshake()
             head = await _read_head(secure)
-        prefixed = PrefixedStream(secure, stream.socket, head)
+        prefixed = PrefixedStream(secure, head)
         path = self._websocket_path(head)
         if path is None:
             if await _complete(head, prefixed):
@@ -178,40 +186,42 @@ class Listener:
             await secure.send_all(b"".join([frame.framed for frame in frames]))
 
         async with trio.open_nursery() as nursery:
-            outbox = PumpedOutbox(self._settings.outbox_bytes_max, send, nursery.cancel_scope.cancel)
+            outbox = PumpedOutbox(self._outbox_bytes_max(path), send, nursery.cancel_scope.cancel)
             nursery.start_soon(outbox.pump)
             await self._websocket(path, prefixed.receive_some, outbox, stream.socket)
-            nursery.cancel_scope.cancel()
 
     async def _websocket(self, path: str, read: Read, outbox: Outbox, sock: trio.socket.SocketType) -> None:
-        raw = self._raw.get(path)
-        engine = self._engines.get(mount_path(path))
-        limit = raw.message_bytes_max if raw is not None else self._message_max(engine)
-        websocket = WebSocket(read, limit)
+        websocket = WebSocket(read, self._message_bytes_max(path))
         try:
-            request = await websocket.request()
-            if raw is not None:
-                websocket.accept(request, outbox)
-                await raw.handler(websocket, outbox)
-            elif engine is not None:
-                await self._session(engine, websocket, request, outbox, sock)
+            serve = await self._accept(path, websocket, outbox, sock)
+            await serve()
         except BadHandshake as bad:
             outbox.write(WireBytes(bad.response))
         finally:
-            outbox.finish()
-            with trio.move_on_after(CLOSE_WAIT_S):
-                await outbox.drained()
-            outbox.kill()
+            try:
+                outbox.finish()
+                with trio.move_on_after(CLOSE_WAIT_S):
+                    await outbox.drained()
+                    with suppress(OSError):
+                        sock.shutdown(stdlib_socket.SHUT_WR)
+                    await websocket.linger()
+            finally:
+                outbox.kill()  # its file descriptor will soon be another connection's
 
-    async def _session(
-        self, engine: Engine, websocket: WebSocket, request: Request, outbox: Outbox, sock: trio.socket.SocketType
-    ) -> None:
+    async def _accept(
+        self, path: str, websocket: WebSocket, outbox: Outbox, sock: trio.socket.SocketType
+    ) -> Callable[[], Awaitable[None]]:
+        """Answer the opening request and tell what serves the WebSocket. Raises `BadHandshake`."""
+        request = await websocket.request()
+        raw = self._raw.get(path)
+        if raw is not None:
+            websocket.accept(request, outbox)
+            return partial(raw.handler, websocket, outbox)
+        engine = self._engines[mount_path(path)]
+        peer = str(sock.getpeername()[0])
         try:
             handshake = handshake_of(
-                request,
-                str(sock.getpeername()[0]),
-                secure=self._tls is not None,
-                trust_proxy=engine.settings.trust_proxy,
+                request, peer, secure=self._tls is not None, trust_proxy=engine.settings.trust_proxy
             )
         except ValueError:
             raise BadHandshake(http_response(400, BAD_REQUEST.body)) from None
@@ -221,7 +231,7 @@ class Listener:
         if retry_s is not None:
             raise BadHandshake(http_response(503, b"{}", extra=f"Retry-After: {retry_s}\r\n"))
         websocket.accept(request, outbox)
-        await serve_session(engine, handshake, websocket, outbox)
+        return partial(serve_session, engine, handshake, websocket, outbox)
 
     async def _http(self, stream: trio.SocketStream | PrefixedStream) -> None:
         if self._wrapped is not None:
@@ -234,9 +244,28 @@ class Listener:
         target = head.split(b" ", 2)[1].partition(b"?")[0].decode("latin-1")
         return target if target in self._raw or mount_path(target) in self._engines else None
 
-    @staticmethod
-    def _message_max(engine: Engine | None) -> int:
-        return engine.settings.max_payload_bytes if engine is not None else 0
+    def _message_bytes_max(self, path: str) -> int:
+        raw = self._raw.get(path)
+        return raw.message_bytes_max if raw is not None else self._engines[mount_path(path)].settings.max_payload_bytes
+
+    def _outbox_bytes_max(self, path: str) -> int:
+        """What an echo keeps is one message and its frame."""
+        raw = self._raw.get(path)
+        if raw is None:
+            return self._engines[mount_path(path)].settings.outbox_bytes_max
+        return max(self._settings.outbox_bytes_max, raw.message_bytes_max + FRAME_HEAD_BYTES_MAX)
+
+
+async def open_listeners(host: str, port: int) -> list[trio.SocketListener]:
+    """Sockets that listen, for `Listener.run`; the system's limit on waiting connections applies too."""
+    return await trio.open_tcp_listeners(port, host=host, backlog=BACKLOG_CONNECTIONS)
+
+
+def _is_departure(error: Exception) -> bool:
+    """Whether this only says that the client went away. Nurseries put that into groups."""
+    if isinstance(error, ExceptionGroup):
+        return all(_is_departure(inner) for inner in error.exceptions)
+    return isinstance(error, OSError | trio.BrokenResourceError | trio.ClosedResourceError)
 
 
 async def _peek(sock: trio.socket.SocketType) -> bytes:

@@ -20,6 +20,8 @@ from livehub.wire.frames import BinaryFrame, ControlFrame, Frame, Kind, WireByte
 SEND_BYTES = 256 * 1024
 """Joined into one `send` when a pressed socket takes data again."""
 
+SEPARATOR = b"\x1e"
+
 Outgoing: TypeAlias = Frame | BinaryFrame | ControlFrame | WireBytes
 Spawn: TypeAlias = Callable[[Callable[[], Awaitable[None]]], None]
 
@@ -248,19 +250,26 @@ class PumpedOutbox:
     async def pump(self) -> None:
         """Send what comes, until finished or killed."""
         while not self._closed:
-            batch, size = [], 0
-            while self._backlog and size < SEND_BYTES:
-                frame = self._backlog.take()
-                batch.append(frame)
-                size += frame.size
+            batch = self._batch()
             if batch:
-                await self._send(batch)
+                try:
+                    await self._send(batch)
+                except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+                    self.kill()
                 continue
             self._drained.set()
             if self._finishing:
                 return
             self._wake = trio.Event()
             await self._wake.wait()
+
+    def _batch(self) -> list[Outgoing]:
+        batch, size = [], 0
+        while self._backlog and size < SEND_BYTES:
+            frame = self._backlog.take()
+            batch.append(frame)
+            size += frame.size
+        return batch
 
     def write(self, frame: Outgoing) -> None:
         """Send a frame, without waiting."""
@@ -297,23 +306,27 @@ class PumpedOutbox:
 
 
 class PollOutbox:
-    """Queues packets until a GET takes them."""
+    """Queues packets until a GET takes them. Nobody waits here: a parked GET leaves word in `arrived`."""
 
     __slots__ = ("_backlog", "_drained", "arrived", "closed", "on_full")
 
     def __init__(self, limit: int) -> None:
         self._backlog = Backlog(limit)
-        self.on_full: Callable[[], None] = self.kill
-        self.arrived = trio.Event()
         self._drained: trio.Event | None = None
+        self.on_full: Callable[[], None] = self.kill
+        self.arrived: Callable[[], None] = nobody_waits
         self.closed = False
+
+    def __bool__(self) -> bool:
+        """Whether anything waits to be taken."""
+        return bool(self._backlog)
 
     def write(self, frame: Outgoing) -> None:
         """Queue a frame."""
         if self.closed or (frame.kind is Kind.BURST and self._backlog):
             return
         fits = self._backlog.add(frame)
-        self.arrived.set()
+        self.arrived()
         if not fits:
             self.on_full()
 
@@ -325,20 +338,18 @@ class PollOutbox:
     def take(self, bytes_max: int) -> bytes:
         """A payload of as many packets as fit, at least one frame's; empty when nothing waits."""
         packets: list[bytes] = []
-        size = 0
+        size = -1  # separators stand between packets only
         while self._backlog:
-            # base64 makes attachments a third larger, which the bound of a response need not count exactly
-            if packets and size + self._backlog.peek().size > bytes_max:
+            more = self._backlog.peek().packets
+            size += sum(map(len, more)) + len(more)
+            if packets and size > bytes_max:
                 break
-            frame = self._backlog.take()
-            packets += frame.packets
-            size += frame.size + len(frame.packets)
-        if not self._backlog:
-            self.arrived = trio.Event()
-            if self._drained is not None:
-                self._drained.set()
-                self._drained = None
-        return b"\x1e".join(packets)
+            packets += more
+            self._backlog.take()
+        if not self._backlog and self._drained is not None:
+            self._drained.set()
+            self._drained = None
+        return SEPARATOR.join(packets)
 
     def move_to(self, outbox: Outbox) -> None:
         """Hand everything that waits to another outbox, in order."""
@@ -349,7 +360,7 @@ class PollOutbox:
     def finish(self) -> None:
         """Take no more; what waits may still be taken."""
         self.closed = True
-        self.arrived.set()
+        self.arrived()
 
     def kill(self) -> None:
         """Drop everything and let go of a parked GET."""
@@ -364,3 +375,7 @@ class PollOutbox:
             if self._drained is None:
                 self._drained = trio.Event()
             await self._drained.wait()
+
+
+def nobody_waits() -> None:
+    """What `arrived` calls while no GET is parked."""

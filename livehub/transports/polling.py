@@ -19,7 +19,7 @@ from livehub.transports.handshake import (
     read_query,
     refuse_handshake,
 )
-from livehub.transports.outbox import PollOutbox, Spawn
+from livehub.transports.outbox import PollOutbox, Spawn, nobody_waits
 from livehub.wire.packets import (
     BAD_HANDSHAKE_METHOD,
     BAD_REQUEST,
@@ -27,7 +27,6 @@ from livehub.wire.packets import (
     UNKNOWN_SID,
     EngineError,
     MalformedPayload,
-    PacketType,
     decode_payload,
 )
 
@@ -37,9 +36,11 @@ Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 
 TEXT = b"text/plain; charset=UTF-8"
+BINARY = "application/octet-stream"
 TOO_LARGE = EngineError(3, "Payload too large", 413)
 TOO_SLOW = EngineError(3, "Request timeout", 408)
 CORS_MAX_AGE_S = 600
+CONTENT_LENGTH_DIGITS_MAX = 20
 
 
 class ClientGone(Exception):
@@ -98,13 +99,13 @@ class Polling:
         if handshake.query["transport"] != "polling":
             await _fail(send, BAD_REQUEST, cors)
             return
-        rejected = self._engine.admit(handshake)
+        rejected = self._engine.refuses(handshake)
         if rejected is not None:
             self._engine.meter.refused(rejected.reason)
             retry = (b"retry-after", str(rejected.retry_after_s).encode())
             await _answer(send, 503, b"Service unavailable", [*cors, retry])
             return
-        _, outbox = self._engine.open_polling(handshake, self._spawn)
+        outbox = self._engine.open_polling(handshake, self._spawn)
         await _answer(send, 200, outbox.take(self._engine.settings.max_payload_bytes), cors)
 
     async def _farewell(self, sid: str, method: str, send: Send, cors: Headers) -> None:
@@ -118,7 +119,7 @@ class Polling:
         outbox = connection.outbox
         if connection.parked or not isinstance(outbox, PollOutbox):
             await _fail(send, BAD_REQUEST, cors)
-            connection.close("overlapping_poll")
+            connection.hang_up("overlapping_poll")
             return
         connection.parked = True
         try:
@@ -128,83 +129,87 @@ class Polling:
             return
         finally:
             connection.parked = False
+            outbox.arrived = nobody_waits
+        if connection.closed and outbox:
+            self._engine.keep(connection.sid, outbox)
         if body:
             await _answer(send, 200, body, cors)
         else:
             await _answer(send, 503, b"Service unavailable", cors)
 
     async def _wait(self, connection: Connection, outbox: PollOutbox, receive: Receive) -> bytes:
-        """What a parked GET is answered; empty when the session ended without a word."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_watch, receive)
-            while True:
-                if connection.upgrading or connection.transport != "polling":
-                    body = NOOP
-                else:
-                    body = outbox.take(self._engine.settings.max_payload_bytes)
-                if body or outbox.closed:
-                    nursery.cancel_scope.cancel()
-                    return body
-                await outbox.arrived.wait()
-        raise AssertionError("unreachable: the loop returns")
+        """What a parked GET is answered; empty when the session ended without a word. Raises `ClientGone`.
+
+        What arrives cancels the wait for the client's leaving: that is one task less per parked GET.
+        """
+        while True:
+            if connection.upgrading or connection.transport != "polling":
+                return NOOP.data
+            body = outbox.take(self._engine.settings.max_payload_bytes)
+            if body or outbox.closed:
+                return body
+            with trio.CancelScope() as waiting:
+                outbox.arrived = waiting.cancel
+                await _until_gone(receive)
+                raise ClientGone
 
     async def _post(
         self, connection: Connection, handshake: Handshake, receive: Receive, send: Send, cors: Headers
     ) -> None:
         if connection.posting:
             await _fail(send, BAD_REQUEST, cors)
-            connection.close("overlapping_post")
+            connection.hang_up("overlapping_post")
             return
-        if handshake.headers.get("content-type", "").partition(";")[0].strip() == "application/octet-stream":
+        if handshake.headers.get("content-type", "").partition(";")[0].strip().lower() == BINARY:
             await _fail(send, BAD_REQUEST, cors)
-            connection.close("parse_error")
+            connection.hang_up("parse_error")
             return
         connection.posting = True
         try:
-            await self._take(connection, handshake, receive, send, cors)
+            error = await self._take(connection, handshake, receive)
         except ClientGone:
             return
         finally:
-            connection.posting = False
+            connection.posting = False  # before the answer: a quick client's next POST is no overlap
+        if error is None:
+            await _answer(send, 200, b"ok", cors, content_type=b"text/html")
+        elif error in (TOO_LARGE, TOO_SLOW):
+            await _fail(send, error, [*cors, (b"connection", b"close")])
+        else:
+            await _fail(send, error, cors)
 
-    async def _take(
-        self, connection: Connection, handshake: Handshake, receive: Receive, send: Send, cors: Headers
-    ) -> None:
+    async def _take(self, connection: Connection, handshake: Handshake, receive: Receive) -> EngineError | None:
+        """Hand the packets of a POST to the session's task, or say what is wrong with them. Raises `ClientGone`."""
         settings = self._engine.settings
-        announced = handshake.headers.get("content-length", "0")
-        if not announced.isdigit() or int(announced) > settings.max_payload_bytes:
-            await _fail(send, TOO_LARGE, [*cors, (b"connection", b"close")])
-            return
+        if _announced(handshake) > settings.max_payload_bytes:
+            return TOO_LARGE
         body = b""
         with trio.move_on_after(settings.request_timeout_s) as patience:
             body = await _body(receive, settings.max_payload_bytes)
         if patience.cancelled_caught:
-            await _fail(send, TOO_SLOW, [*cors, (b"connection", b"close")])
-            return
+            return TOO_SLOW
         if len(body) > settings.max_payload_bytes:
-            await _fail(send, TOO_LARGE, [*cors, (b"connection", b"close")])
-            return
+            return TOO_LARGE
         try:
             packets = decode_payload(body)
         except MalformedPayload:
-            await _fail(send, BAD_REQUEST, cors)
-            connection.close("parse_error")
-            return
-        if connection.closed or connection.polled is None:
-            await _fail(send, UNKNOWN_SID, cors)
-            return
-        if packets[0].type is PacketType.CLOSE:
-            connection.close("client_close")
-        elif not await connection.polled.put(packets):
-            await _fail(send, UNKNOWN_SID, cors)
-            return
-        await _answer(send, 200, b"ok", cors, content_type=b"text/html")
+            connection.hang_up("parse_error")
+            return BAD_REQUEST
+        taken = connection.polled is not None and await connection.polled.put(packets)
+        return None if taken else UNKNOWN_SID
 
 
-async def _watch(receive: Receive) -> None:
+async def _until_gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-    raise ClientGone
+
+
+def _announced(handshake: Handshake) -> int:
+    """The body's size as the request has it; 0 when it comes in chunks."""
+    try:
+        return int(handshake.headers.get("content-length", "0")[:CONTENT_LENGTH_DIGITS_MAX])
+    except ValueError:
+        return 0
 
 
 async def _body(receive: Receive, bytes_max: int) -> bytes:

@@ -18,12 +18,23 @@ def server_context(certfile: Path, keyfile: Path) -> ssl.SSLContext:
 
 
 class PrefixedStream(trio.abc.Stream):
-    """A stream that gives back bytes that were read from it; `socket` tells Hypercorn the addresses."""
+    """A TLS stream that gives back bytes that were read from it.
 
-    def __init__(self, stream: trio.abc.Stream, socket: trio.socket.SocketType, prefix: bytes) -> None:
+    `transport_stream`, `do_handshake` and `selected_alpn_protocol` are how Hypercorn knows that this is TLS.
+    """
+
+    def __init__(self, stream: trio.SSLStream[trio.SocketStream], prefix: bytes) -> None:
+        self.transport_stream = stream.transport_stream
         self._stream = stream
         self._prefix = prefix
-        self.socket = socket
+
+    async def do_handshake(self) -> None:
+        """It is done."""
+        await trio.lowlevel.checkpoint()
+
+    def selected_alpn_protocol(self) -> str:
+        """The only one that is offered."""
+        return "http/1.1"
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """The prefix first, then what the stream has."""
@@ -41,10 +52,6 @@ class PrefixedStream(trio.abc.Stream):
     async def wait_send_all_might_not_block(self) -> None:
         """As the stream does."""
         await self._stream.wait_send_all_might_not_block()
-
-    async def send_eof(self) -> None:
-        """TLS cannot close one side only; whoever asks closes both next."""
-        await trio.lowlevel.checkpoint()
 
     async def aclose(self) -> None:
         """As the stream does."""

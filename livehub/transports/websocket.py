@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Protocol, TypeAlias
 
 import trio
@@ -39,7 +40,7 @@ Read: TypeAlias = Callable[[int], Awaitable[bytes]]
 Message: TypeAlias = str | bytes
 
 _quiet = logging.getLogger("livehub.websockets")
-_quiet.propagate = False
+_quiet.setLevel(logging.ERROR)  # who came and went is not news
 
 
 class Source(Protocol):
@@ -60,13 +61,15 @@ class BadHandshake(Exception):
 class WebSocket:
     """The reading side of one WebSocket."""
 
+    __slots__ = ("_ended", "_messages", "_pieces", "_read", "_text", "outbox", "protocol")
+
     def __init__(self, read: Read, message_bytes_max: int) -> None:
         self.protocol = ServerProtocol(max_size=message_bytes_max, logger=_quiet)
         self.outbox: Outbox | None = None
         self._read = read
         self._messages: deque[Message] = deque()
-        self._pieces: list[bytes] = []
-        self._pieces_text = False
+        self._pieces: bytearray | None = None  # of a fragmented message; not a list, as pieces may be empty
+        self._text = False
         self._ended = False
 
     async def request(self) -> Request:
@@ -112,6 +115,12 @@ class WebSocket:
             self._flush()
         return self._messages.popleft()
 
+    async def linger(self) -> None:
+        """Read until the client ends its side: a close with bytes unread is a reset, which can outrun what was sent."""
+        with suppress(OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+            while await self._read(RECEIVE_BYTES):
+                pass
+
     def _collect(self) -> None:
         for event in self.protocol.events_received():
             if not isinstance(event, WireFrame):
@@ -123,15 +132,17 @@ class WebSocket:
 
     def _take(self, frame: WireFrame) -> None:
         if frame.opcode is not Opcode.CONT:
-            self._pieces_text = frame.opcode is Opcode.TEXT
-        if not frame.fin:
-            self._pieces.append(bytes(frame.data))
-            return
-        data = bytes(frame.data)
-        if self._pieces:
-            data = b"".join((*self._pieces, data))
-            self._pieces.clear()
-        if not self._pieces_text:
+            self._text = frame.opcode is Opcode.TEXT
+        if not frame.fin or self._pieces is not None:
+            if self._pieces is None:
+                self._pieces = bytearray()
+            self._pieces += frame.data
+            if not frame.fin:
+                return
+            data, self._pieces = bytes(self._pieces), None
+        else:
+            data = bytes(frame.data)
+        if not self._text:
             self._messages.append(data)
             return
         try:
@@ -178,7 +189,7 @@ def refuse_websocket(engine: Engine, handshake: Handshake) -> tuple[EngineError 
     if error is not None:
         engine.meter.refused("origin" if error is FORBIDDEN else "handshake")
         return error, None
-    if sid is None and (rejected := engine.admit(handshake)) is not None:
+    if sid is None and (rejected := engine.refuses(handshake)) is not None:
         engine.meter.refused(rejected.reason)
         return None, rejected.retry_after_s
     return None, None
@@ -188,14 +199,19 @@ async def serve_session(engine: Engine, handshake: Handshake, source: Source, ou
     """Run an accepted WebSocket: as a session of its own, or as the new carrier of a polling session."""
     sid = handshake.query.get("sid")
     if sid is None:
-        connection = engine.open(handshake, "websocket", lambda _: outbox)
+        connection = engine.open(handshake, outbox)
     else:
         existing = engine.sessions.get(sid)
         if existing is None or not await _probe(engine, existing, source, outbox):
             _hang_up(outbox)
             return
         connection = existing
-    await _serve(engine, connection, source)
+    try:
+        if sid is not None:
+            await _take_over(connection, outbox)
+        await _serve(engine, connection, source)
+    finally:
+        connection.ended("transport_close")
 
 
 async def _serve(engine: Engine, connection: Connection, source: Source) -> None:
@@ -205,44 +221,42 @@ async def _serve(engine: Engine, connection: Connection, source: Source) -> None
         try:
             packet = _packet(message)
         except MalformedPayload:
-            connection.close("parse_error")
-            break
+            connection.hang_up("parse_error")
+            return
         await connection.receive(packet)
         served += 1
         if served % per_turn == 0:
             await trio.lowlevel.checkpoint()
-    if connection.closed:
-        await _until_end(source)
-    connection.ended("transport_close")
-
-
-async def _until_end(source: Source) -> None:
-    """After our goodbye the client ends its side; its last packets are nobody's business. A deadline is set."""
-    while await source.next() is not None:
-        pass
 
 
 async def _probe(engine: Engine, connection: Connection, source: Source, outbox: Outbox) -> bool:
-    """The upgrade: `2probe` → `3probe`, every GET is let go, `5`. True when the WebSocket carries the session now."""
-    if connection.transport != "polling" or connection.upgrading or connection.polled is None:
+    """The first half of an upgrade: `2probe` → `3probe`, every GET is let go, `5`. A failure changes nothing."""
+    if not _upgradable(connection):
         return False
     with trio.move_on_after(engine.settings.upgrade_timeout_s):
-        if await source.next() != "2probe" or connection.closed:
+        if await source.next() != "2probe" or not _upgradable(connection):
             return False
         connection.upgrading = True
-        outbox.write(ControlFrame(b"3probe"))
-        connection.release_get()
         try:
-            upgraded = await source.next() == "5" and not connection.closed
+            outbox.write(ControlFrame(b"3probe"))
+            connection.release_get()
+            return await source.next() == "5" and not connection.closed
         finally:
             connection.upgrading = False
-        if not upgraded:
-            return False
-        connection.upgrade(outbox)
+    return False
+
+
+def _upgradable(connection: Connection) -> bool:
+    return connection.transport == "polling" and not connection.upgrading and not connection.closed
+
+
+async def _take_over(connection: Connection, outbox: Outbox) -> None:
+    """The second half: the WebSocket carries the session, once what POSTs brought is handled."""
+    connection.upgrade(outbox)
+    if connection.polled is not None:
         connection.polled.close()
         await connection.polled.over()
-        return True
-    return False
+        connection.polled = None
 
 
 def _packet(message: Message) -> Packet:

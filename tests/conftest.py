@@ -1,0 +1,32 @@
+"""Options of the test run, and how Hypothesis searches: anew in every run, printing what is needed to repeat a find."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+KILL_ROUNDS = 5
+EXAMPLES = 100
+STALL_MIB = 32
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How long to look: `make test` takes the defaults, `make long` much more."""
+    group = parser.getgroup("livehub")
+    group.addoption("--kill-rounds", type=int, default=KILL_ROUNDS, help="rounds of kill -9 under load")
+    group.addoption("--examples", type=int, default=EXAMPLES, help="examples that Hypothesis tries per property")
+    group.addoption("--stall-mib", type=int, default=STALL_MIB, help="MiB sent to each reader beside a stalled one")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register markers and Hypothesis' profile."""
+    config.addinivalue_line("markers", "deadline_s(seconds): when the watchdog of an end-to-end test bites")
+    settings.register_profile(
+        "livehub",
+        max_examples=config.getoption("--examples"),
+        deadline=None,
+        derandomize=False,
+        print_blob=True,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    settings.load_profile("livehub")

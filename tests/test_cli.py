@@ -1,0 +1,130 @@
+"""The command line, run as a person runs it: the real entry point, its output and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from base64 import urlsafe_b64decode
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from livehub.cli import cli
+
+SECRET = "a secret of at least thirty-two bytes"
+MORE = ["--org", "acme", "--role", "MODERATOR", "--permission", "poll:create", "--permission", "x:y", "--ttl", "90s"]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> str:
+    path = tmp_path / "livehub.toml"
+    path.write_text(f'[auth]\nsecret = "{SECRET}"\n[store]\ndata = "{tmp_path}/data"\n[server]\nport = 0\n')
+    return str(path)
+
+
+def livehub(*args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "livehub", *args], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def claims(token: str) -> dict[str, object]:
+    body = token.split(".")[1]
+    told: dict[str, object] = json.loads(urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+    return told
+
+
+def test_a_token_says_what_was_asked_for(config: str) -> None:
+    run = CliRunner().invoke(
+        cli,
+        [
+            "token",
+            "--config",
+            config,
+            "--user",
+            "ada",
+            "--email",
+            "ada@example.org",
+            "--name",
+            "Ada King Lovelace",
+            *MORE,
+        ],
+    )
+    assert run.exit_code == 0, run.output
+    told = claims(run.output.strip())
+    assert told["sub"] == "ada"
+    assert told["email"] == "ada@example.org"
+    assert told["orgId"] == "acme"
+    assert told["role"] == "MODERATOR"
+    assert told["permissions"] == ["poll:create", "x:y"]
+    assert int(str(told["exp"])) - int(str(told["iat"])) == 90
+
+
+@pytest.mark.parametrize("ttl", ["", "12", "h", "0h", "-1h", "1.5h", "12 h", "999999d"])
+def test_a_wrong_duration_is_explained(config: str, ttl: str) -> None:
+    run = CliRunner().invoke(cli, ["token", "--config", config, "--user", "ada", "--ttl", ttl])
+    assert run.exit_code == 2
+    assert "is not a duration such as 90s, 30m, 12h or 7d" in run.output
+
+
+def test_the_contract_is_printed_with_payload_permission_and_rate(config: str) -> None:
+    run = CliRunner().invoke(cli, ["events", "--config", config])
+    assert run.exit_code == 0, run.output
+    for expected in (
+        "chat.message.send",
+        "text: 1 to 1000 characters",
+        "replyingToMessageId: UUID v4 (optional)",
+        "idempotencyKey: UUID v4",
+        "needs chat:delete:own or chat:delete:any",
+        "at most 5 in 10 s per person",
+        "chat.message.new",
+        "session.join",
+        "session.snapshot",
+        "connectionAcknowledged",
+    ):
+        assert expected in run.output
+
+
+def test_check_says_what_is_fine_and_exits_with_0(config: str) -> None:
+    run = livehub("check", "--config", config)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "ok" in run.stdout
+
+
+def test_check_says_what_is_wrong_and_how_to_fix_it(tmp_path: Path, config: str) -> None:
+    (tmp_path / "data").write_text("a file where the directory should be")
+    run = livehub("check", "--config", config)
+    assert run.returncode == 1
+    assert "FAIL" in run.stdout
+
+
+def test_a_wrong_config_is_a_sentence_and_exit_code_1(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.toml"
+    path.write_text(f'[auth]\nsecret = "{SECRET}"\n[server]\nprot = 3002\n')
+    for command in ("serve", "check", "events"):
+        run = livehub(command, "--config", str(path))
+        assert run.returncode == 1
+        assert "server.prot" in run.stderr
+        assert "port" in run.stderr
+        assert "Traceback" not in run.stderr
+
+
+def test_the_development_secret_is_refused_where_others_can_connect() -> None:
+    run = livehub("serve", "--config", "config/dev.toml", "--host", "0.0.0.0", "--port", "0")
+    assert run.returncode == 1
+    assert "secret" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_a_taken_port_is_a_sentence(config: str, tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        run = livehub("serve", "--config", config, "--port", port)
+    assert run.returncode == 1
+    assert port in run.stderr
+    assert "Traceback" not in run.stderr

@@ -118,8 +118,8 @@ class Polling:
     async def _get(self, connection: Connection, receive: Receive, send: Send, cors: Headers) -> None:
         outbox = connection.outbox
         if connection.parked or not isinstance(outbox, PollOutbox):
-            await _fail(send, BAD_REQUEST, cors)
             connection.hang_up("overlapping_poll")
+            await _fail(send, BAD_REQUEST, cors)
             return
         connection.parked = True
         try:
@@ -157,12 +157,12 @@ class Polling:
         self, connection: Connection, handshake: Handshake, receive: Receive, send: Send, cors: Headers
     ) -> None:
         if connection.posting:
-            await _fail(send, BAD_REQUEST, cors)
             connection.hang_up("overlapping_post")
+            await _fail(send, BAD_REQUEST, cors)
             return
         if handshake.headers.get("content-type", "").partition(";")[0].strip().lower() == BINARY:
-            await _fail(send, BAD_REQUEST, cors)
             connection.hang_up("parse_error")
+            await _fail(send, BAD_REQUEST, cors)
             return
         connection.posting = True
         try:

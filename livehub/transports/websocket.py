@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import Protocol, TypeAlias
 
@@ -16,6 +16,7 @@ import trio
 from websockets.frames import CloseCode, Opcode
 from websockets.frames import Frame as WireFrame
 from websockets.http11 import Request, Response
+from websockets.protocol import Event
 from websockets.server import ServerProtocol
 
 from livehub.transports.connection import Connection, Engine
@@ -80,9 +81,10 @@ class WebSocket:
                 self.protocol.receive_data(data)
             else:
                 self.protocol.receive_eof()
-            for event in self.protocol.events_received():
-                if isinstance(event, Request):
-                    return event
+            events = self.protocol.events_received()
+            if events and isinstance(events[0], Request):
+                self._collect(events[1:])  # a client in a hurry: frames right behind its request
+                return events[0]
             if not data or self.protocol.handshake_exc is not None:
                 raise BadHandshake(http_response(400, BAD_REQUEST.body))
 
@@ -95,7 +97,6 @@ class WebSocket:
         self.protocol.send_response(response)
         self.outbox = outbox
         self._flush()
-        self._collect()
 
     async def next(self) -> Message | None:
         """The next message, or None when the WebSocket is over."""
@@ -111,7 +112,7 @@ class WebSocket:
             else:
                 self.protocol.receive_eof()
                 self._ended = True
-            self._collect()
+            self._collect(self.protocol.events_received())
             self._flush()
         return self._messages.popleft()
 
@@ -121,8 +122,8 @@ class WebSocket:
             while await self._read(RECEIVE_BYTES):
                 pass
 
-    def _collect(self) -> None:
-        for event in self.protocol.events_received():
+    def _collect(self, events: Iterable[Event]) -> None:
+        for event in events:
             if not isinstance(event, WireFrame):
                 continue
             if event.opcode is Opcode.CLOSE:

@@ -1,6 +1,7 @@
 // The quick start of the contract (quickstart.tsx, to the letter), run for two people who chat with each other.
 // React is reduced to what the example uses of it: hooks, an effect queue and a tree of elements, rendered to text.
-// Usage: node quickstart.mjs URL SESSION websocket|polling|default ADA_TOKEN GRACE_TOKEN; a JSON report on stdout.
+// Usage: node quickstart.mjs URL SESSION websocket|polling|default ADA_TOKEN GRACE_TOKEN; a JSON report is the last line
+// on stdout.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import * as client from "socket.io-client";
@@ -91,7 +92,7 @@ class Screen {
     for (const slot of this.slots) slot.cleanup?.();
   }
 
-  find(type, node = this.tree) {
+  find(type, node) {
     if (Array.isArray(node)) return node.map((child) => this.find(type, child)).find(Boolean);
     if (!node?.props) return undefined;
     return node.type === type ? node : this.find(type, node.props.children);
@@ -102,16 +103,16 @@ class Screen {
       if (Array.isArray(node)) return node.map(text).join("");
       return node?.props ? text(node.props.children) : String(node ?? "");
     };
-    return this.find("div").props.children[0].props.children.map(text);
+    return this.tree.props.children[0].props.children.map(text);
   }
 
   type(text) {
-    this.find("input").props.onChange({ target: { value: text } });
+    this.find("input", this.tree).props.onChange({ target: { value: text } });
   }
 
   say(text) {
     this.type(text);
-    this.find("button").props.onClick();
+    this.find("button", this.tree).props.onClick();
   }
 
   shows(...expected) {

@@ -298,9 +298,7 @@ def entries(room: str) -> st.SearchStrategy[dict[str, Any]]:
     )
 
 
-CHORES = st.one_of(
-    st.tuples(st.just("touch_seats"), st.lists(NAMES), TIMES), st.tuples(st.just("prune"), TIMES, TIMES)
-)
+CHORES = st.one_of(st.tuples(st.just("touch_seats"), st.lists(NAMES), TIMES), st.tuples(st.just("prune"), TIMES, TIMES))
 ASKED = st.dictionaries(NAMES, st.integers(0, 30), max_size=4)
 
 

@@ -1,0 +1,165 @@
+"""Each mark keeps what it allows, refuses what it does not with a text that says what is allowed, and tells itself."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, get_args
+
+import attrs
+import pytest
+
+from livehub.payload import (
+    Emoji,
+    Empty,
+    Invalid,
+    Items,
+    Mark,
+    OutsideId,
+    Rate,
+    Text,
+    Uuid,
+    Whole,
+    payload,
+    setting,
+    whole_unicode,
+)
+
+UUID = "0b2f3c4d-5e6f-4a1b-8c2d-3e4f5a6b7c8d"
+
+
+def mark(kind: Any) -> Mark:
+    found = get_args(kind)[1]
+    assert isinstance(found, Mark)
+    return found
+
+
+@pytest.mark.parametrize("value", ["x", "x" * 5, " x ", "a\nb", "<b>", "é" * 5, "👩‍🚀12"])
+def test_text_is_kept_exactly_as_sent(value: str) -> None:
+    assert Text(5).check(value) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("", "must not be empty"),
+        (" \n\t", "must not be empty"),
+        ("\u2003\u00a0", "must not be empty"),
+        ("x" * 6, "must be at most 5 characters, not 6"),
+        ("😀" * 6, "must be at most 5 characters, not 6"),
+        ("a\ud83d", "must be valid Unicode, without half of a surrogate pair"),
+    ],
+)
+def test_text_says_what_is_wrong_with_it(value: str, told: str) -> None:
+    with pytest.raises(Invalid, match=f"^{told}$"):
+        Text(5).check(value)
+
+
+def test_an_outside_id_is_kept() -> None:
+    for value in ("a", "x" * 128, "sess_abc-1.2:3", "0"):
+        assert mark(OutsideId).check(value) == value
+
+
+@pytest.mark.parametrize("value", ["", "x" * 129, "a b", "é", "a/b", "a\n", "\n"])
+def test_an_outside_id_has_one_alphabet(value: str) -> None:
+    with pytest.raises(Invalid, match=r"^must be 1 to 128 characters of A-Z a-z 0-9 _ \. : -$"):
+        mark(OutsideId).check(value)
+
+
+def test_a_uuid_is_compared_in_lower_case() -> None:
+    assert mark(Uuid).check(UUID.upper()) == UUID
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "msg_abc", UUID + "0", UUID[:-1], UUID + "\n", UUID.replace("-4a", "-1a"), UUID.replace("-8c", "-7c"), f"{{{UUID}}}"],
+)  # fmt: skip
+def test_only_version_4_is_a_uuid(value: str) -> None:
+    with pytest.raises(Invalid, match=r"^must be a UUID v4$"):
+        mark(Uuid).check(value)
+
+
+@pytest.mark.parametrize("value", ["👍", "❤️", "👨‍👩‍👧‍👦", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "1️⃣", "é"])
+def test_an_emoji_has_up_to_eight_code_points(value: str) -> None:
+    assert mark(Emoji).check(value) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("", "must be an emoji of 1 to 8 characters"),
+        ("👍" * 9, "must be an emoji of 1 to 8 characters"),
+        ("\u2003", "must be an emoji of 1 to 8 characters"),
+        (":+1:", "must be an emoji, not plain text"),
+        ("\ud83d", "must be valid Unicode, without half of a surrogate pair"),
+    ],
+)
+def test_plain_text_is_no_emoji(value: str, told: str) -> None:
+    with pytest.raises(Invalid, match=f"^{told}$"):
+        mark(Emoji).check(value)
+
+
+@pytest.mark.parametrize(("value", "fits"), [(0, False), (1, True), (200, True), (201, False)])
+def test_a_whole_number_has_both_ends(value: int, fits: bool) -> None:
+    if fits:
+        assert Whole(1, 200).check(value) == value
+    else:
+        with pytest.raises(Invalid, match=r"^must be from 1 to 200$"):
+            Whole(1, 200).check(value)
+
+
+@pytest.mark.parametrize(("count", "fits"), [(1, False), (2, True), (3, True), (4, False)])
+def test_a_list_has_both_ends(count: int, fits: bool) -> None:
+    if fits:
+        assert Items(2, 3).check([0] * count) == [0] * count
+    else:
+        with pytest.raises(Invalid, match=f"^must have 2 to 3 items, not {count}$"):
+            Items(2, 3).check([0] * count)
+
+
+def test_marks_tell_what_they_allow() -> None:
+    assert str(Text(5)) == "1 to 5 characters, not only white space"
+    assert str(Whole(1, 2)) == "1 to 2"
+    assert str(Items(2, 3)) == "2 to 3 items"
+    assert str(mark(Uuid)) == "UUID v4"
+    assert str(mark(OutsideId)) == "id: 1 to 128 of A-Z a-z 0-9 _ . : -"
+    assert str(mark(Emoji)) == "emoji: 1 to 8 characters, not plain ASCII"
+
+
+def test_half_a_character_is_refused() -> None:
+    assert whole_unicode("😀") == "😀"
+    with pytest.raises(Invalid):
+        whole_unicode("\ude00")
+
+
+def test_a_rate_is_read_as_it_is_written() -> None:
+    assert Rate.parse("5/10s") == Rate(5, 10.0)
+    assert Rate.parse("5/s") == Rate(5, 1.0)
+    assert str(Rate(5, 10.0)) == "5 in 10 s"
+
+
+@pytest.mark.parametrize("text", ["", "5", "5/", "5/10", "5/10m", "/s", "-1/s", "5/s "])
+def test_what_is_no_rate_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="a rate is written 5/10s"):
+        Rate.parse(text)
+
+
+def test_a_payload_is_frozen() -> None:
+    @payload
+    class Sent:
+        text: Annotated[str, Text(5)]
+
+    sent = Sent("x")
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        sent.text = "y"  # type: ignore[misc]  # that it cannot be set is what is tested
+    assert sent == Sent("x")
+    assert Empty() == Empty()
+
+
+def test_settings_do_not_share_their_defaults() -> None:
+    @payload
+    class Section:
+        words: list[str] = setting(["a"], help="words", unit="words", least=0, most=9)
+
+    one, other = Section(), Section()
+    one.words.append("b")
+    assert other.words == ["a"]
+    assert attrs.fields_dict(Section)["words"].metadata["help"] == "words"

@@ -27,7 +27,7 @@ import trio
 from prometheus_client.parser import text_string_to_metric_families
 
 ROOT = Path(__file__).parents[1]
-SECRET = "a secret of the tests that nobody else needs to know"
+SECRET = "a secret of the tests, long enough for every algorithm that anybody may try on it"
 READY_DEADLINE_S = 20.0
 STOP_DEADLINE_S = 15.0
 REQUEST_DEADLINE_S = 15.0
@@ -124,6 +124,12 @@ class Server:
         now_s = int(time.time())
         told = {"sub": user, "email": f"{user}@example.org", "orgId": "org", "iat": now_s, "exp": int(now_s + ttl_s)}
         return jwt.encode({**told, **({"name": name} if name else {}), **claims}, SECRET, "HS256")
+
+    async def command(self, name: str, *options: str) -> str:
+        """What `livehub NAME` prints with the same configuration."""
+        command = [sys.executable, "-m", "livehub", name, "--config", str(self._config), *options]
+        done = await trio.run_process(command, cwd=ROOT, capture_stdout=True)
+        return done.stdout.decode()
 
     async def request(self, method: str, path: str, token: str = "", body: Any = None) -> httpx.Response:
         """One REST request."""

@@ -137,7 +137,8 @@ class Fanout:
         self._last_flush_s = trio.current_time()
         audiences = items[0].audiences
         if len(audiences) == 1 and all(item.audiences == audiences for item in items):
-            for vocabulary, listeners in self._audiences.get(audiences[0], {}).items():
+            # A copy: a reader whose outbox is full is shown out within the write, and unsubscribed.
+            for vocabulary, listeners in list(self._audiences.get(audiences[0], {}).items()):
                 key = (vocabulary, audiences[0])
                 self._write([item.frames[key] for item in items if key in item.frames], list(listeners))
         else:

@@ -13,6 +13,7 @@ from hashlib import blake2b
 from typing import TypeAlias
 
 import orjson
+import trio
 
 from livehub.errors import Refused
 from livehub.feature import JSON
@@ -53,6 +54,7 @@ class Keys:
         self._store = store
         self._clock_ms = clock_ms
         self._claims: dict[tuple[str, str], Claim] = {}
+        self._looking: dict[tuple[str, str], trio.Event] = {}  # keys that are being looked up
         self._used: set[int] = set()
         self._used_before: set[int] = set()
         self._turned_ms = clock_ms()
@@ -70,17 +72,17 @@ class Keys:
         """
         pair = (user, key)
         while (claim := self._claims.get(pair)) is None:
-            if not self._maybe_used(pair):
-                self._claims[pair] = claim = Claim(user, key, wanted)
-                return claim
-            used = await self._store.find_key(user, key)
-            if used is not None and used.at_ms >= self._clock_ms() - KEY_LIFE_MS:
+            if (looking := self._looking.get(pair)) is not None:
+                await looking.wait()
+            elif not self._maybe_used(pair):
+                return self._new_claim(user, key, wanted)
+            else:
+                used = await self._find(pair)
+                if used is None or used.at_ms < self._clock_ms() - KEY_LIFE_MS:
+                    return self._new_claim(user, key, wanted)
                 _must_match(used.digest, wanted)
                 reply(Answer(orjson.loads(used.ack), replayed=True))
                 return None
-            if pair not in self._claims:
-                self._claims[pair] = claim = Claim(user, key, wanted)
-                return claim
         _must_match(claim.digest, wanted)
         claim.again.append(reply)
         return None
@@ -99,6 +101,19 @@ class Keys:
         if self._clock_ms() - self._turned_ms >= KEY_LIFE_MS:
             self._used_before, self._used = self._used, set()
             self._turned_ms = self._clock_ms()
+
+    def _new_claim(self, user: str, key: str, wanted: bytes) -> Claim:
+        self._claims[user, key] = claim = Claim(user, key, wanted)
+        return claim
+
+    async def _find(self, pair: tuple[str, str]) -> KeyRecord | None:
+        """Look a key up. Others wait: one that is claimed and used meanwhile would not be in what this look-up sees."""
+        self._looking[pair] = looking = trio.Event()
+        try:
+            return await self._store.find_key(*pair)
+        finally:
+            del self._looking[pair]
+            looking.set()
 
     def _maybe_used(self, pair: tuple[str, str]) -> bool:
         hashed = hash(pair)

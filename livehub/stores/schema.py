@@ -131,7 +131,8 @@ def _is_new(connection: apsw.Connection, file: Path) -> bool:
 def _check(connection: apsw.Connection, file: Path) -> None:
     found = connection.pragma("quick_check")
     if found != "ok":
-        raise StoreError(f"{file} is damaged ({found}). Restore a backup, or move it away to begin a new log")
+        where = " ".join(str(found).split())
+        raise StoreError(f"{file} is damaged ({where}). Restore a backup, or move it away to begin a new log")
 
 
 def _tune(connection: apsw.Connection, durability: Durability) -> None:

@@ -59,13 +59,23 @@ class BadHandshake(Exception):
         self.response = response
 
 
+class _Lenient(ServerProtocol):
+    """A client may close in the middle of a fragmented message: RFC 6455, section 5.4, lets control frames in there."""
+
+    def recv_frame(self, frame: WireFrame) -> None:
+        if frame.opcode is Opcode.CLOSE:
+            self.current_size = None
+        super().recv_frame(frame)
+
+
 class WebSocket:
     """The reading side of one WebSocket."""
 
-    __slots__ = ("_ended", "_messages", "_pieces", "_read", "_text", "outbox", "protocol")
+    __slots__ = ("_ended", "_last_words", "_messages", "_pieces", "_read", "_text", "outbox", "protocol")
 
     def __init__(self, read: Read, message_bytes_max: int) -> None:
-        self.protocol = ServerProtocol(max_size=message_bytes_max, logger=_quiet)
+        self.protocol = _Lenient(max_size=message_bytes_max, logger=_quiet)
+        self._last_words: list[bytes] = []
         self.outbox: Outbox | None = None
         self._read = read
         self._messages: deque[Message] = deque()
@@ -99,8 +109,12 @@ class WebSocket:
         self._flush()
 
     async def next(self) -> Message | None:
-        """The next message, or None when the WebSocket is over."""
+        """The next message, or None when the WebSocket is over.
+
+        Pongs go out at once; a close waits until the messages that came before it are handled.
+        """
         while not self._messages:
+            self._say_last_words()
             if self._ended:
                 return None
             try:
@@ -156,6 +170,16 @@ class WebSocket:
         if self.outbox is None:
             return
         for data in self.protocol.data_to_send():
+            if self._ended or self.protocol.close_sent is not None:
+                self._last_words.append(data)
+            else:
+                self.outbox.write(WireBytes(data))
+
+    def _say_last_words(self) -> None:
+        if self.outbox is None or not self._last_words:
+            return
+        words, self._last_words = self._last_words, []
+        for data in words:
             if data:
                 self.outbox.write(WireBytes(data))
             else:

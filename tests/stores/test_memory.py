@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -331,10 +330,10 @@ async def history(store: Store, steps: list[Any], asked: list[dict[str, int]]) -
 def test_memory_and_sqlite_cannot_be_told_apart(steps: list[Any], asked: list[dict[str, int]]) -> None:
     async def live() -> None:
         with tempfile.TemporaryDirectory() as directory:
-            async with open_memory() as memory, open_sqlite(Path(directory), durability="os") as sqlite:
-                assert await history(memory, steps, asked) == await history(sqlite, steps, asked)
-            async with open_sqlite(Path(directory), durability="os") as again:
-                look = partial(history, steps=[], asked=asked)
-                before, after = await look(memory_after), await look(again)
+            async with open_memory() as memory:
+                async with open_sqlite(Path(directory), durability="os") as sqlite:
+                    assert await history(sqlite, steps, asked) == await history(memory, steps, asked)
+                async with open_sqlite(Path(directory), durability="os") as reopened:
+                    assert await history(reopened, [], asked) == await history(memory, [], asked)
 
     trio.run(live)

@@ -1,0 +1,286 @@
+"""Each fact is rendered once per vocabulary and audience, framed once, heard once by everybody, in order of the log."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import orjson
+import pytest
+import trio
+from trio.testing import MockClock
+
+from livehub.feature import JSON
+from livehub.ports import Record
+from livehub.rooms import fanout as module
+from livehub.rooms.fanout import Fanout
+from livehub.wire.frames import Kind
+from tests.kit import ANNA, Ears, Meter, ears, settle
+
+HALL = ("hall",)
+STAFF_AND_HALL = ("staff", "hall")
+FLUSH_S = 0.01
+
+
+class Voice:
+    """A vocabulary that counts what it is asked to say."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.said: list[tuple[str, str]] = []
+
+    def fact(self, kind: str, data: dict[str, JSON], offset: str, audience: str) -> bytes | None:
+        self.said.append((kind, audience))
+        if data.get("secret") and audience != "staff":
+            return None
+        return b"2%s," % self.name.encode() + orjson.dumps([kind, {**data, "as": audience}, offset])
+
+    def event(self, name: str, payload: JSON) -> bytes:
+        self.said.append((name, ""))
+        return b"2%s," % self.name.encode() + orjson.dumps([name, payload])
+
+
+class Studio:
+    """A fan-out with two vocabularies."""
+
+    def __init__(self) -> None:
+        self.a, self.b, self.meter = Voice("/a"), Voice("/b"), Meter()
+        self.fanout = Fanout({"/a": self.a, "/b": self.b}, self.meter, epoch="e", flush_s=FLUSH_S)
+
+    def listener(self, *audiences: str, vocabulary: str = "/a") -> Ears:
+        client = ears(ANNA, vocabulary=vocabulary)
+        self.fanout.subscribe(client.peer, audiences)
+        return client
+
+    def publish(self, seq: int, audiences: tuple[str, ...] = HALL, **data: JSON) -> None:
+        self.fanout.publish(seq, audiences, f"fact {seq}", data)
+
+
+@pytest.fixture
+def studio() -> Studio:
+    return Studio()
+
+
+@asynccontextmanager
+async def running(studio: Studio) -> AsyncIterator[None]:
+    assert isinstance(trio.lowlevel.current_clock(), MockClock)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(studio.fanout.run)
+        yield
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_fact_is_rendered_once_per_vocabulary(studio: Studio) -> None:
+    clients = [studio.listener("hall", vocabulary=name) for name in ("/a", "/b") for _ in range(50)]
+    studio.publish(1)
+    studio.fanout.flush()
+    assert studio.a.said == studio.b.said == [("fact 1", "hall")]
+    assert all(client.seqs() == [1] for client in clients)
+    assert len({id(client.heard[0].frame) for client in clients}) == 2, "the frame is shared"
+    assert studio.meter.counts["frames"] == 100
+
+
+async def test_what_nobody_hears_is_not_rendered(studio: Studio) -> None:
+    studio.listener("elsewhere")
+    studio.publish(1)
+    studio.fanout.show("hall", "view", {}, key="k")
+    assert studio.a.said == []
+
+
+async def test_the_offset_ends_a_fact(studio: Studio) -> None:
+    client = studio.listener("hall")
+    studio.publish(7)
+    studio.fanout.flush()
+    assert client.heard[0].offset == studio.fanout.offset(7) == "e-7"
+    assert client.heard[0].frame.kind is Kind.FACT
+
+
+async def test_whoever_sits_in_several_audiences_hears_a_fact_once_as_the_first(studio: Studio) -> None:
+    both, hall, staff = studio.listener("hall", "staff"), studio.listener("hall"), studio.listener("staff")
+    studio.publish(1, STAFF_AND_HALL)
+    studio.fanout.flush()
+    assert [item["as"] for item in both.events("fact 1")] == ["staff"]
+    assert [item["as"] for item in hall.events("fact 1")] == ["hall"]
+    assert [item["as"] for item in staff.events("fact 1")] == ["staff"]
+
+
+async def test_a_listener_in_several_audiences_hears_the_order_of_the_log(studio: Studio) -> None:
+    both, hall = studio.listener("hall", "staff", "user:anna"), studio.listener("hall")
+    told = [HALL, ("staff",), STAFF_AND_HALL, ("user:anna",), HALL, ("staff",)]
+    for seq, audiences in enumerate(told, 1):
+        studio.publish(seq, audiences)
+    studio.fanout.flush()
+    assert both.seqs() == [1, 2, 3, 4, 5, 6]
+    assert len(both.writes) == 1, "and all of it in one write"
+    assert hall.seqs() == [1, 3, 5]
+
+
+async def test_one_frame_serves_several_audiences_of_a_vocabulary_each(studio: Studio) -> None:
+    many = [studio.listener("hall", "staff") for _ in range(20)] + [studio.listener("hall") for _ in range(20)]
+    studio.publish(1, STAFF_AND_HALL)
+    studio.fanout.flush()
+    assert studio.a.said == [("fact 1", "staff"), ("fact 1", "hall")]
+    assert len({id(client.heard[0].frame) for client in many}) == 2
+
+
+async def test_what_is_not_for_an_audience_is_not_sent_there(studio: Studio) -> None:
+    hall, staff = studio.listener("hall"), studio.listener("staff")
+    studio.publish(1, STAFF_AND_HALL, secret=True)
+    studio.publish(2, STAFF_AND_HALL)
+    studio.fanout.flush()
+    assert hall.seqs() == [2]
+    assert staff.seqs() == [1, 2]
+
+
+async def test_an_idle_fan_out_flushes_at_once(studio: Studio, autojump_clock: MockClock) -> None:
+    client = studio.listener("hall")
+    async with running(studio):
+        await trio.sleep(5)
+        before_s = trio.current_time()
+        studio.publish(1)
+        await settle()
+        assert client.seqs() == [1]
+        assert trio.current_time() == before_s
+
+
+async def test_within_a_tick_frames_are_joined(studio: Studio, autojump_clock: MockClock) -> None:
+    client = studio.listener("hall")
+    async with running(studio):
+        studio.publish(1)
+        await settle()
+        for seq in range(2, 50):
+            studio.publish(seq)
+            await trio.sleep(FLUSH_S / 100)
+        assert client.seqs() == [1]
+        await trio.sleep(FLUSH_S)
+        assert client.seqs() == list(range(1, 50))
+        assert [len(write) for write in client.writes] == [1, 48]
+
+
+async def test_no_frame_waits_longer_than_a_tick(studio: Studio, autojump_clock: MockClock) -> None:
+    client = studio.listener("hall")
+    async with running(studio):
+        late_s = []
+        for seq in range(1, 100):
+            came = trio.Event()
+            client.on_write = came.set
+            sent_s = trio.current_time()
+            studio.publish(seq)
+            await came.wait()
+            late_s.append(trio.current_time() - sent_s)
+            await trio.sleep(FLUSH_S / 7)
+        assert max(late_s) <= FLUSH_S
+        assert client.seqs() == list(range(1, 100))
+
+
+async def test_a_large_crowd_of_frames_does_not_wait_for_the_tick(studio: Studio) -> None:
+    client = studio.listener("hall")
+    for seq in range(1, 4):
+        studio.publish(seq, text="x" * (module.PENDING_BYTES_MAX // 2))
+    assert client.seqs() == [1, 2]
+
+
+async def test_whoever_subscribes_in_the_middle_hears_nothing_older(studio: Studio) -> None:
+    early = studio.listener("hall")
+    studio.publish(1)
+    late = studio.listener("hall")
+    studio.publish(2)
+    studio.fanout.flush()
+    assert early.seqs() == [1, 2]
+    assert late.seqs() == [2]
+
+
+async def test_whoever_unsubscribes_still_hears_what_was_before(studio: Studio) -> None:
+    client = studio.listener("hall", "staff")
+    studio.publish(1)
+    studio.fanout.unsubscribe(client.peer, ["hall", "nowhere"])
+    studio.publish(2)
+    studio.publish(3, ("staff",))
+    studio.fanout.flush()
+    assert client.seqs() == [1, 3]
+
+
+async def test_an_audience_is_forgotten_with_its_last_listener(studio: Studio) -> None:
+    one, other = studio.listener("hall"), studio.listener("hall", vocabulary="/b")
+    assert studio.fanout.heard("hall")
+    studio.fanout.unsubscribe(one.peer, ["hall"])
+    assert studio.fanout.heard("hall")
+    studio.fanout.unsubscribe(other.peer, ["hall"])
+    assert not studio.fanout.heard("hall")
+
+
+@pytest.mark.parametrize("audiences", [HALL, STAFF_AND_HALL], ids=["one audience", "several"])
+async def test_a_reader_that_is_shown_out_while_it_is_written_to_harms_nobody(
+    studio: Studio, audiences: tuple[str, ...]
+) -> None:
+    """A full outbox ends a connection within the write: its subscriptions end while the flush is under way."""
+    alone, before, after = (studio.listener("hall", vocabulary=name) for name in ("/a", "/b", "/b"))
+    for client in (alone, before):
+        client.on_write = lambda client=client: studio.fanout.unsubscribe(client.peer, ["hall"])
+    studio.publish(1, audiences)
+    studio.publish(2, audiences)
+    studio.fanout.flush()
+    studio.publish(3, audiences)
+    studio.fanout.flush()
+    assert after.seqs() == [1, 2, 3]
+    assert alone.seqs() == before.seqs() == [1, 2]
+
+
+async def test_a_view_carries_its_key_and_no_offset_and_a_burst_neither(studio: Studio) -> None:
+    client = studio.listener("hall")
+    studio.fanout.show("hall", "total", {"n": 1}, key="k")
+    studio.fanout.show("hall", "wave", {"n": 2})
+    studio.fanout.flush()
+    view, burst = client.heard
+    assert (view.frame.kind, view.frame.key, view.offset) == (Kind.VIEW, "/a k", None)
+    assert (burst.frame.kind, burst.frame.key, burst.offset) == (Kind.BURST, None, None)
+
+
+async def test_a_view_for_one_follows_what_already_waits(studio: Studio) -> None:
+    client, other = studio.listener("hall"), studio.listener("hall")
+    studio.publish(1)
+    studio.fanout.show_to(client.peer, "total", {}, key="k")
+    assert [item.event for item in client.heard] == ["fact 1", "total"]
+    assert other.seqs() == [1]
+    assert len(other.heard) == 1
+
+
+async def test_facts_from_the_log_are_shown_as_they_were(studio: Studio) -> None:
+    client = studio.listener("staff")
+    studio.publish(1, ("staff",), n=1, secret=True)
+    studio.fanout.flush()
+    records = [
+        Record(1, "r", "fact 1", 0, b'{"n":1,"secret":true}', "staff"),
+        Record(2, "r", "fact 2", 0, b'{"secret":true}', "hall"),
+    ]
+    frames = studio.fanout.render("/a", records)
+    assert [frame.text for frame in frames] == [client.heard[0].frame.text]
+
+
+async def test_every_listener_of_random_traffic_hears_what_it_should_in_order(studio: Studio) -> None:
+    """Against a plain model: who sits where when a fact is published hears it, once, as its first audience."""
+    dice = random.Random(20_260_101)
+    rooms = ["hall", "staff", "user:anna"]
+    clients = [studio.listener(vocabulary=dice.choice(["/a", "/b"])) for _ in range(12)]
+    sits: list[set[str]] = [set() for _ in clients]
+    expected: list[list[tuple[int, str]]] = [[] for _ in clients]
+    for seq in range(1, 400):
+        which, audience = dice.randrange(len(clients)), dice.choice(rooms)
+        if dice.random() < 0.5:
+            studio.fanout.subscribe(clients[which].peer, [audience])
+            sits[which].add(audience)
+        elif dice.random() < 0.3:
+            studio.fanout.unsubscribe(clients[which].peer, [audience])
+            sits[which].discard(audience)
+        told = tuple(dice.sample(rooms, dice.randint(1, 3)))
+        studio.publish(seq, told)
+        for place, seat in enumerate(sits):
+            first = next((name for name in told if name in seat), None)
+            if first is not None:
+                expected[place].append((seq, first))
+        if dice.random() < 0.2:
+            studio.fanout.flush()
+    studio.fanout.flush()
+    for client, wanted in zip(clients, expected, strict=True):
+        assert [(item.seq, item.payload["as"]) for item in client.heard] == wanted

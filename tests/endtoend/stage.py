@@ -42,9 +42,10 @@ class Stage:
         query: dict[str, str] | None = None,
         transports: tuple[str, ...] = ("websocket",),
         namespace: str = "/events",
+        returns: bool = True,
         **claims: Any,
     ) -> Client:
-        """Open a client for a person; it may not be let in."""
+        """Open a client for a person; it may not be let in. Unless it `returns`, it stays away until told to connect."""
         bearer = self.token(person, **claims) if token is None else token
         return self.node.open(
             f"{person}{device}",
@@ -52,6 +53,7 @@ class Stage:
             auth={"token": f"Bearer {bearer}"},
             query={} if query is None else query,
             transports=list(transports),
+            reconnection=returns,
             reconnectionDelay=RECONNECTION_DELAY_MS,
             reconnectionDelayMax=2 * RECONNECTION_DELAY_MS,
             rejectUnauthorized=False,

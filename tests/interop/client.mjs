@@ -10,10 +10,12 @@ const tell = (record) => process.stdout.write(`${JSON.stringify(record)}\n`);
 const commands = {
   open({ client, url, options }) {
     const socket = io(url, { forceNew: true, ...options });
+    // `_pid` is private to the client, and to tests that pretend to be it.
+    const state = () => ({ sid: socket.id, pid: socket._pid, recovered: socket.recovered, transport: transport() });
     const report = (kind, ...args) => tell({ client, kind, args });
     const transport = () => socket.io.engine?.transport?.name ?? null;
     socket.onAny((name, ...args) => report("event", name, ...args));
-    socket.on("connect", () => report("connect", { sid: socket.id, recovered: socket.recovered, transport: transport() }));
+    socket.on("connect", () => report("connect", state()));
     socket.on("connect_error", (error) => report("connect_error", error.message, error.data ?? null));
     socket.on("disconnect", (reason) => report("disconnect", reason));
     socket.io.on("open", () => socket.io.engine.once("upgrade", (upgraded) => report("upgrade", upgraded.name)));

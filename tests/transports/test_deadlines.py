@@ -72,7 +72,11 @@ async def test_one_that_fails_harms_no_other(
     deadlines: Deadlines, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     calls: list[str] = []
-    deadlines.at(trio.current_time() + 1, partial(int, "not a number"))
+
+    def fail() -> None:
+        raise RuntimeError("on purpose")
+
+    deadlines.at(trio.current_time() + 1, fail)
     deadlines.at(trio.current_time() + 1, partial(calls.append, "called"))
     with caplog.at_level(logging.ERROR):
         await trio.sleep(2)

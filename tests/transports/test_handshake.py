@@ -28,7 +28,11 @@ def test_an_absurd_query_is_refused(text: str) -> None:
 
 
 def test_headers_are_in_lower_case_and_joined() -> None:
-    raw = [(b"X-Forwarded-For", b"1.1.1.1"), ("Host", "a"), (b"x-forwarded-for", b"\xe9")]
+    raw: list[tuple[bytes | str, bytes | str]] = [
+        (b"X-Forwarded-For", b"1.1.1.1"),
+        ("Host", "a"),
+        (b"x-forwarded-for", b"\xe9"),
+    ]
     assert read_headers(raw) == {"x-forwarded-for": "1.1.1.1, é", "host": "a"}
 
 

@@ -1,0 +1,387 @@
+"""Outboxes and slow readers: nothing waits, nothing is cut, and what cannot wait goes first."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from livehub.transports.outbox import (
+    Backlog,
+    Outgoing,
+    PollOutbox,
+    PumpedOutbox,
+    SocketOutbox,
+    Waiting,
+    nobody_waits,
+)
+from livehub.wire.frames import BinaryFrame, ControlFrame, Frame, Kind, WireBytes
+
+LIMIT = 100_000
+BIG = b"x" * 40_000
+
+
+def fact(text: str) -> Frame:
+    return Frame(text.encode())
+
+
+def view(text: str, key: str = "results") -> Frame:
+    return Frame(text.encode(), kind=Kind.VIEW, key=key)
+
+
+def burst(text: str) -> Frame:
+    return Frame(text.encode(), kind=Kind.BURST)
+
+
+@dataclass
+class Line:
+    """An outbox whose reader holds the other end of a socket with a small buffer."""
+
+    outbox: SocketOutbox
+    reader: trio.socket.SocketType
+    full: list[int]
+
+    def fill(self) -> bytes:
+        """Write until the kernel takes no more; what was written."""
+        before = b""
+        while self.outbox._backlog is None:
+            frame = Frame(BIG)
+            self.outbox.write(frame)
+            before += frame.framed
+        return before
+
+    async def read(self, size: int) -> bytes:
+        data = bytearray()
+        while len(data) < size:
+            piece = await self.reader.recv(min(size - len(data), 10_000))
+            if not piece:
+                break
+            data += piece
+        return bytes(data)
+
+
+@pytest.fixture
+async def line(nursery: trio.Nursery) -> AsyncIterator[Line]:
+    writer, reader = trio.socket.socketpair()
+    writer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8_192)
+    full: list[int] = []
+    outbox = SocketOutbox(writer, LIMIT, nursery.start_soon)
+    outbox.on_full = lambda: full.append(1)
+    yield Line(outbox, reader, full)
+    outbox.kill()
+    assert Waiting.size == 0
+    writer.close()
+    reader.close()
+
+
+async def test_a_write_is_out_before_it_returns(line: Line) -> None:
+    line.outbox.write(fact("one"))
+    line.outbox.write(ControlFrame(b"2"))
+    line.outbox.write_joined([fact("a"), fact("b")], b"\x81\x024a\x81\x024b")
+    assert await line.reader.recv(100) == b"\x81\x044one\x81\x012\x81\x024a\x81\x024b"
+
+
+async def test_what_the_kernel_refuses_follows_exactly(line: Line) -> None:
+    expected = line.fill()
+    assert 0 < Waiting.size < LIMIT
+    for number in range(50):
+        line.outbox.write(fact(f"{number}"))
+        expected += fact(f"{number}").framed
+    two = [fact("joined"), Frame(b"5", [b"\x00\x01"])]
+    line.outbox.write_joined(two, b"not used while pressed")
+    expected += two[0].framed + two[1].framed
+    assert await line.read(len(expected)) == expected
+    await line.outbox.drained()
+    assert Waiting.size == 0
+    line.outbox.write(fact("direct again"))
+    assert await line.reader.recv(100) == fact("direct again").framed
+
+
+async def test_while_pressed_bursts_are_dropped_and_views_take_each_others_place(line: Line) -> None:
+    expected = line.fill()
+    for frame in (
+        fact("one"),
+        view("old"),
+        view("other", key="leaders"),
+        burst("🎉"),
+        fact("two"),
+        view("new"),
+        Frame(b"ack", kind=Kind.ACK),
+    ):
+        line.outbox.write(frame)
+    told = (fact("one"), view("new"), view("other"), fact("two"), fact("ack"))
+    expected += b"".join(frame.framed for frame in told)
+    assert await line.read(len(expected)) == expected
+    line.outbox.write(burst("🎉"))
+    assert await line.reader.recv(100) == burst("🎉").framed
+
+
+async def test_a_burst_that_the_kernel_refuses_whole_leaves_nothing_behind(line: Line) -> None:
+    expected = line.fill()
+    await wait_all_tasks_blocked()
+    assert await line.read(len(expected)) == expected
+    await line.outbox.drained()
+    whole = b"".join(frame.framed for frame in [fact("x" * 100)] * 100)
+    line.outbox.write_joined([burst("x" * 100)] * 100, whole)  # a burst that was begun is finished
+    line.outbox.write(fact("end"))
+    assert await line.read(len(whole) + 6) == whole + fact("end").framed
+
+
+async def test_more_than_the_limit_calls_for_the_end(line: Line) -> None:
+    line.fill()
+    line.outbox.write(Frame(BIG))
+    assert line.full == []
+    line.outbox.write(Frame(BIG))
+    line.outbox.write(Frame(BIG))
+    assert line.full
+
+
+async def test_a_replaced_view_does_not_fill_the_outbox(line: Line) -> None:
+    line.fill()
+    for number in range(100):
+        line.outbox.write(view(str(number) + "x" * 40_000))
+    assert line.full == []
+
+
+async def test_finish_sends_what_waits_and_then_the_end(line: Line) -> None:
+    expected = line.fill()
+    line.outbox.write(WireBytes(b"bye"))
+    line.outbox.finish()
+    line.outbox.write(fact("too late"))
+    assert await line.read(1 << 20) == expected + b"bye"
+
+
+async def test_finish_with_nothing_waiting_is_the_end_at_once(line: Line) -> None:
+    line.outbox.finish()
+    line.outbox.write(fact("too late"))
+    assert await line.reader.recv(100) == b""
+
+
+async def test_kill_forgets_what_waits_and_wakes_who_waits_for_it(line: Line, nursery: trio.Nursery) -> None:
+    line.fill()
+    nursery.start_soon(line.outbox.drained)
+    await wait_all_tasks_blocked()
+    line.outbox.kill()
+    assert Waiting.size == 0
+    line.outbox.write(fact("too late"))
+    line.outbox.kill()
+    await line.outbox.drained()
+
+
+async def test_a_reader_that_left_is_no_error(line: Line) -> None:
+    line.fill()
+    line.reader.close()
+    await line.outbox.drained()
+    line.outbox.write(fact("nobody hears"))
+    assert Waiting.size == 0
+
+
+def test_the_backlog_weighs_what_it_holds() -> None:
+    backlog = Backlog(10)
+    assert backlog.add(fact("12345"))
+    assert backlog.add(view("123"))
+    assert backlog.add(view("12345"))
+    assert not backlog.add(fact("1"))
+    assert (backlog.size, Waiting.size) == (11, 11)
+    assert backlog.take().size == 5
+    backlog.put_back(WireBytes(b"45"))
+    assert [backlog.take().size for _ in range(3)] == [2, 5, 1]
+    assert (backlog.size, Waiting.size, bool(backlog)) == (0, 0, False)
+    backlog.add(view("again"))
+    assert backlog.size == 5
+    backlog.clear()
+    assert Waiting.size == 0
+
+
+# What can only be awaited
+
+
+class Carrier:
+    """Takes batches when it is let."""
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+        self.let = trio.Event()
+        self.let.set()
+        self.killed = 0
+
+    async def send(self, frames: Sequence[Outgoing]) -> None:
+        await self.let.wait()
+        self.sent += [frame.framed for frame in frames]
+
+    def kill(self) -> None:
+        self.killed += 1
+
+
+@pytest.fixture
+async def pumped(nursery: trio.Nursery) -> AsyncIterator[tuple[PumpedOutbox, Carrier]]:
+    carrier = Carrier()
+    outbox = PumpedOutbox(LIMIT, carrier.send, carrier.kill)
+    nursery.start_soon(outbox.pump)
+    yield outbox, carrier
+    outbox.kill()
+    assert Waiting.size == 0
+
+
+async def test_a_pump_sends_in_order_and_batches_what_waited(pumped: tuple[PumpedOutbox, Carrier]) -> None:
+    outbox, carrier = pumped
+    outbox.write(fact("one"))
+    outbox.write_joined([fact("two"), fact("three")], b"")
+    outbox.write(burst("dropped while something waits"))
+    await outbox.drained()
+    assert carrier.sent == [fact(text).framed for text in ("one", "two", "three")]
+    outbox.write(burst("not dropped"))
+    await outbox.drained()
+    assert len(carrier.sent) == 4
+
+
+async def test_drained_means_sent(pumped: tuple[PumpedOutbox, Carrier], nursery: trio.Nursery) -> None:
+    outbox, carrier = pumped
+    carrier.let = trio.Event()
+    outbox.write(fact("one"))
+    done: list[str] = []
+
+    async def wait() -> None:
+        await outbox.drained()
+        done.append("drained")
+
+    nursery.start_soon(wait)
+    await wait_all_tasks_blocked()
+    assert done == []
+    carrier.let.set()
+    await wait_all_tasks_blocked()
+    assert done == ["drained"]
+
+
+async def test_a_pump_that_is_finished_ends_after_what_waited(pumped: tuple[PumpedOutbox, Carrier]) -> None:
+    outbox, carrier = pumped
+    outbox.write(fact("one"))
+    outbox.finish()
+    outbox.write(fact("too late"))
+    await outbox.drained()
+    assert carrier.sent == [fact("one").framed]
+
+
+async def test_a_pump_keeps_to_the_limit(pumped: tuple[PumpedOutbox, Carrier]) -> None:
+    outbox, carrier = pumped
+    carrier.let = trio.Event()
+    for _ in range(3):
+        outbox.write(Frame(BIG))
+    assert carrier.killed == 1
+    await outbox.drained()
+
+
+@pytest.mark.parametrize("error", [trio.BrokenResourceError, trio.ClosedResourceError, OSError])
+async def test_a_carrier_that_breaks_ends_the_pump(error: type[Exception]) -> None:
+    carrier = Carrier()
+
+    async def broken(frames: Sequence[Outgoing]) -> None:
+        raise error
+
+    outbox = PumpedOutbox(LIMIT, broken, carrier.kill)
+    outbox.write(fact("one"))
+    outbox.write(fact("two"))
+    await outbox.pump()
+    assert carrier.killed == 1
+    outbox.write(fact("too late"))
+    assert Waiting.size == 0
+
+
+# What waits for a GET
+
+
+@pytest.fixture
+def poll() -> PollOutbox:
+    return PollOutbox(LIMIT)
+
+
+async def test_a_get_takes_what_fits_and_at_least_one_frame(poll: PollOutbox) -> None:
+    for frame in (fact("123"), BinaryFrame(b"\x01"), Frame(b"5", [b"\x02"]), fact("x" * 50)):
+        poll.write(frame)
+    assert poll.take(10) == b"4123\x1ebAQ=="
+    assert poll.take(7) == b"45\x1ebAg=="
+    assert poll.take(10) == b"4" + b"x" * 50
+    assert poll.take(10) == b""
+    assert Waiting.size == 0
+
+
+async def test_an_exact_fit_fits(poll: PollOutbox) -> None:
+    poll.write(fact("a"))
+    poll.write(fact("b"))
+    assert poll.take(4) == b"4a"
+    assert poll.take(5) == b"4b"
+    poll.write(fact("a"))
+    poll.write(fact("b"))
+    assert poll.take(5) == b"4a\x1e4b"
+
+
+async def test_word_is_left_with_whoever_waits(poll: PollOutbox) -> None:
+    calls: list[str] = []
+    poll.write(fact("nobody waits"))
+    poll.arrived = lambda: calls.append("arrived")
+    poll.write(fact("one"))
+    poll.write(burst("dropped while something waits"))
+    assert calls == ["arrived"]
+    poll.arrived = nobody_waits
+    assert poll.take(100) == b"4nobody waits\x1e4one"
+
+
+async def test_polls_keep_to_the_same_rules(poll: PollOutbox) -> None:
+    full: list[str] = []
+    poll.on_full = lambda: full.append("full")
+    for frame in (fact("one"), view("old"), burst("🎉"), fact("two"), view("new")):
+        poll.write(frame)
+    assert poll.take(1_000) == b"4one\x1e4new\x1e4two"
+    poll.write_joined([Frame(BIG), Frame(BIG)], b"")
+    assert full == []
+    poll.write(Frame(BIG))
+    assert full == ["full"]
+    poll.kill()
+    assert Waiting.size == 0
+
+
+async def test_what_is_finished_may_still_be_taken(poll: PollOutbox, nursery: trio.Nursery) -> None:
+    poll.write(fact("one"))
+    poll.finish()
+    poll.write(fact("too late"))
+    assert poll.take(100) == b"4one"
+    await poll.drained()
+
+
+async def test_drained_means_taken(poll: PollOutbox, nursery: trio.Nursery) -> None:
+    done: list[str] = []
+
+    async def wait(outbox: PollOutbox, word: str) -> None:
+        await outbox.drained()
+        done.append(word)
+
+    killed = PollOutbox(LIMIT)
+    for outbox, word in ((poll, "taken"), (killed, "killed")):
+        outbox.write(fact("one"))
+        nursery.start_soon(wait, outbox, word)
+    await wait_all_tasks_blocked()
+    assert done == []
+    poll.take(100)
+    await wait_all_tasks_blocked()
+    assert done == ["taken"]
+    killed.kill()
+    await wait_all_tasks_blocked()
+    assert done == ["taken", "killed"]
+
+
+async def test_everything_moves_to_the_websocket_in_order(poll: PollOutbox, line: Line) -> None:
+    frames: list[Outgoing] = [fact("one"), view("two"), BinaryFrame(b"\x03"), ControlFrame(b"2")]
+    for frame in frames:
+        poll.write(frame)
+    arrivals: list[str] = []
+    poll.arrived = lambda: arrivals.append("let go")
+    poll.move_to(line.outbox)
+    assert arrivals == ["let go"]
+    assert await line.reader.recv(1_000) == b"".join(frame.framed for frame in frames)
+    assert not poll
+    poll.write(fact("too late"))
+    assert not poll

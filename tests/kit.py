@@ -244,13 +244,12 @@ class Reply:
 
     def __init__(self) -> None:
         self.results: list[Answer | Refused] = []
-        self.order: list[Reply] | None = None
+        self.on_result: Callable[[], object] = bool  # called within the answer
         self._came = trio.Event()
 
     def __call__(self, result: Answer | Refused) -> None:
         self.results.append(result)
-        if self.order is not None:
-            self.order.append(self)
+        self.on_result()
         self._came.set()
 
     @property

@@ -28,6 +28,9 @@ from livehub.rooms.tickets import SID_BYTES, Ticket, read_ticket, write_ticket
 
 log = logging.getLogger(__name__)
 
+EXPELLED_CLOSE_S = 0.5
+"""After its `41` a stock client closes by itself, and does not come back; closing at once would look like an accident."""
+
 CallAt: TypeAlias = Callable[[float, Callable[[], None]], Timer]
 
 
@@ -194,8 +197,9 @@ class Entrance:
             return
         self._hub.meter.refused(reason)
         inside.socket.emit("systemError", {"message": "Authentication failed", "reason": reason})
+        connection = inside.socket.connection
         inside.socket.disconnect()
-        inside.socket.connection.close(reason)
+        self._call_at(trio.current_time() + EXPELLED_CLOSE_S, lambda: connection.close(reason))
 
     def _pid(self, ticket: Ticket, peer: Peer) -> str:
         return write_ticket(self._hub.store.secret, ticket, peer.vocabulary, peer.person.id)

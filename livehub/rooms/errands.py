@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 import trio
 
-from livehub.errors import Refused, Unavailable
+from livehub.errors import Refused
 from livehub.feature import JSON, Command, Do
 from livehub.ports import Entry, Store, TellRecord, Tenure, TimerRecord, Worker
 from livehub.rooms.peer import Answer
@@ -28,6 +28,8 @@ TELLS_WAITING_MAX = 10_000
 WORK_AT_ONCE_MAX = 32
 WORK_TIMEOUT_S = 30.0
 RETRY_S = 1.0
+UNAVAILABLE = 503
+"""Status of refusals that pass: the log cannot be written now, or too many rooms are open."""
 CLOCK_CHECK_S = 60.0
 """Timers ring by the wall clock, which may be set: look at it this often."""
 
@@ -73,7 +75,9 @@ class ErrandRunner:
             task_status.started()
 
     def tell(self, record: TellRecord) -> None:
-        """Ask another room."""
+        """Ask another room, unless its word was read from disk already, before its commit was answered."""
+        if record.id in self._told:
+            return
         try:
             self._outgoing.send_nowait(record)
         except trio.WouldBlock:
@@ -108,17 +112,13 @@ class ErrandRunner:
                 await self._alarm.wait()
 
     async def _carry(self) -> None:
-        while True:
-            if self._left_on_disk and not self._told:
-                await self._reload()
-            tell = await self._incoming.receive()
+        async for tell in self._incoming:
             await self._bring(tell.room, tell.command, tell.data, tell=tell)
 
     async def _reload(self) -> None:
         self._left_on_disk = False
         for tell in await self._store.tells():
-            if tell.id not in self._told:
-                self.tell(tell)
+            self.tell(tell)
 
     async def _labour(self, room: str, work: Do) -> None:
         outcome: dict[str, JSON] = {"data": work.data}
@@ -163,12 +163,14 @@ class ErrandRunner:
         timer: TimerRecord | None,
         result: Answer | Refused,
     ) -> None:
-        """After an answer the row is gone; unavailable means again later; a refusal will not change, so drop it."""
-        if isinstance(result, Unavailable) and self._work is not None:
+        """After an answer the row is gone; 503 means again later; any other refusal will not change, so drop it."""
+        if isinstance(result, Refused) and result.status == UNAVAILABLE and self._work is not None:
             self._work.start_soon(self._again, tell, timer)
             return
         if tell is not None:
             self._told.pop(tell.id, None)
+            if self._left_on_disk and not self._told and self._work is not None:
+                self._work.start_soon(self._reload)
         if isinstance(result, Refused):
             log.error("refused its own %s: %s: %s", command, room, result.message)
             entry = Entry(self._tenure, room, self._clock_ms(), lambda _: None)

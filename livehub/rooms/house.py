@@ -78,6 +78,8 @@ class House:
         """The room of this name, opened if need be. Raises `Refused` (503) when too many are open."""
         if (room := self.rooms.get(name)) is not None:
             return room
+        if not name.partition(":")[2]:
+            raise Refused(f"No room can be called {name!r}", 404, code="not_found")
         if self._nursery is None or len(self.rooms) >= self._limits.open_max:
             raise Refused("Too many rooms are open, please try again later", 503, code="rooms_full")
         room = self.rooms[name] = Room(name, self.hub, inbox_asks_max=self._limits.inbox_asks_max)

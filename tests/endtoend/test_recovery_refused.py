@@ -109,6 +109,18 @@ async def test_whoever_has_an_expired_token_does_not_get_back_in(tmp_path: Path,
         assert ada.payloads("systemError") == [{"message": "Authentication failed", "reason": "token_expired"}]
         assert ada.payloads("chat.message.new") == []
         ada.connect({"token": stage.token("ada")})
+        await ada.acknowledged(2)
+
+
+async def test_a_token_that_ends_while_connected_is_renewed_without_a_loss(tmp_path: Path, node: Node) -> None:
+    with Server(tmp_path, {"auth": {"expiry_grace_s": 0, "leeway_s": 0}}) as server:
+        stage = Stage(server, node)
+        grace = await stage.enter("grace")
+        ada = await stage.enter("ada", token=server.token(stage.id_of("ada"), ttl_s=2), returns=False)
+        await ada.heard("systemError")
+        await ada.reported("disconnect")
+        await stage.send(grace, "missed")
+        ada.connect({"token": stage.token("ada")})
         assert (await ada.acknowledged(2))["recovered"] is True
         assert texts(await ada.heard("chat.message.new")) == ["missed"]
 

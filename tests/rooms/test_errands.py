@@ -14,8 +14,9 @@ from livehub.feature import JSON
 from livehub.ports import Worker
 from livehub.rooms import errands as module
 from livehub.rooms.errands import RETRY_S, WORK_TIMEOUT_S
+from livehub.rooms.house import HouseLimits
 from livehub.stores.memory import MemoryStore, open_memory
-from tests.kit import ANNA, BEN, Clock, Ears, HubUnderTest, ears, open_hub, settle
+from tests.kit import ANNA, BEN, Clock, Ears, HubUnderTest, ears, open_hub
 from tests.rooms.toys import Counter, Messenger
 
 HERE, THERE = "session:s1", "session:s2"
@@ -80,14 +81,9 @@ async def test_word_survives_the_end_of_the_process(autojump_clock: MockClock) -
 async def test_word_waits_for_a_disk_that_is_full(autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
     async with open_hub(Counter, Messenger) as hub:
         anna, ben = await sit(hub, ears(ANNA)), await sit(hub, ears(BEN), "s2")
-        hub.store.hold_commits = trio.Event()
-        await hub.ask("toy.tell", {"room": THERE, "text": "hello"}, anna)
-        await settle()
-        hub.store.hold_commits, held = None, hub.store.hold_commits
-        held.set()
-        while not hub.house.rooms[THERE].busy:
-            await trio.lowlevel.checkpoint()
-        hub.store.fail_commits = True
+        asked = await hub.ask("toy.tell", {"room": THERE, "text": "hello"}, anna)
+        asked.on_result = lambda: setattr(hub.store, "fail_commits", True)
+        await asked.answer()
         await trio.sleep(20)
         assert ben.events("toy.news") == []
         hub.store.fail_commits = False
@@ -118,19 +114,40 @@ async def test_word_for_a_command_that_is_gone_is_dropped(
         async with hub_over(store, clock) as hub:
             anna = await sit(hub, ears(ANNA))
             await hub.do("toy.later", {"text": "tea"}, anna)
-            hub.store.hold_commits = trio.Event()
-            await hub.ask("toy.tell", {"room": THERE, "text": "hello"}, anna)
-            await settle()
-            store.hold_commits, held = None, store.hold_commits
-            assert held is not None
-            held.set()
-            while not await store.tells():
-                await trio.lowlevel.checkpoint()
+            asked = await hub.ask("toy.tell", {"room": THERE, "text": "hello"}, anna)
+            asked.on_result = lambda: setattr(store, "hold_commits", trio.Event())
+            await asked.answer()
+        assert store.hold_commits is not None
+        store.hold_commits.set()
+        assert await store.tells() != []
         async with open_hub(Counter, store=store, clock=clock):
             await trio.sleep(100)
             assert await store.tells() == []
             assert await store.timers() == []
     assert "Unknown command" in caplog.text
+
+
+async def test_word_for_a_room_that_cannot_be_is_dropped(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_hub(Counter, Messenger) as hub:
+        anna, ben = await sit(hub, ears(ANNA)), await sit(hub, ears(BEN), "s2")
+        for room in ("nowhere", "nowhere:", "nowhere:1", THERE):
+            await hub.do("toy.tell", {"room": room, "text": "hello"}, anna)
+        await trio.sleep(100)
+        assert await hub.store.tells() == []
+        assert ben.events("toy.news") == [{"text": "hello"}]
+
+
+async def test_word_waits_while_too_many_rooms_are_open(autojump_clock: MockClock) -> None:
+    async with open_hub(Counter, Messenger, limits=HouseLimits(open_max=2, idle_close_s=60)) as hub:
+        anna, ben = await sit(hub, ears(ANNA)), await sit(hub, ears(BEN), "s3")
+        await hub.do("toy.tell", {"room": THERE, "text": "hello"}, anna)
+        await trio.sleep(100)
+        assert await news(hub, THERE) == []
+        hub.house.vacate(ben.peer)
+        await trio.sleep(100)
+        assert await news(hub, THERE) == ['{"text":"hello"}']
 
 
 async def test_more_word_than_memory_holds_waits_on_disk(
@@ -194,7 +211,7 @@ async def test_a_timer_rings_after_a_restart_also_when_it_is_late(autojump_clock
         await trio.sleep(7)
         for rings in (["soon"], ["soon", "late"], ["soon", "late"]):
             async with hub_over(store, clock) as hub:
-                await trio.sleep(4)
+                await trio.sleep(2)
                 records = await store.read(HERE, 0, 100)
                 rang = [record.data.decode() for record in records if record.kind == "toy.rang"]
                 assert rang == [f'{{"text":"{text}"}}' for text in rings]

@@ -29,7 +29,7 @@ from livehub.rooms.tickets import SID_BYTES, Ticket, read_ticket, write_ticket
 log = logging.getLogger(__name__)
 
 EXPELLED_CLOSE_S = 0.5
-"""After its `41` a stock client closes by itself, and does not come back; closing at once would look like an accident."""
+"""After its `41` a stock client closes by itself and stays away; closed at once, it would take it for an accident."""
 
 CallAt: TypeAlias = Callable[[float, Callable[[], None]], Timer]
 

@@ -71,7 +71,8 @@ class Events:
             who = self._entrance.who(peer)
         except AuthFailed:
             return  # being shown out at this moment
-        knock = Knock(who, partial(_answer, socket, ack_id), peer=peer)
+        knock = Knock(who, partial(_answer, socket, peer, ack_id), peer=peer)
+        await peer.ask()
         if any(extra is not None for extra in args[1:]):
             knock.reply(Refused("An event takes one payload", code="invalid_payload"))
             return
@@ -99,7 +100,8 @@ def _turn_away(socket: Socket, message: str, reason: str) -> None:
     socket.disconnect()
 
 
-def _answer(socket: Socket, ack_id: int | None, result: Answer | Refused) -> None:
+def _answer(socket: Socket, peer: Peer, ack_id: int | None, result: Answer | Refused) -> None:
+    peer.answered()
     if isinstance(result, Refused):
         _refuse(socket, ack_id, result)
         return

@@ -6,8 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import trio
+
 from livehub.feature import JSON, Person
 from livehub.wire.frames import Frame
+
+ASKS_AT_ONCE_MAX = 64
+"""Unanswered asks of one peer. In a room's inbox a neighbour waits behind no more than these, 2 ms."""
 
 Write: TypeAlias = Callable[[Sequence[Frame], bytes], None]
 
@@ -26,6 +31,8 @@ class Peer:
     """One client in one namespace. While it is *held*, what it would hear waits until its replay is out."""
 
     __slots__ = (
+        "_answered",
+        "_asking",
         "_held",
         "_held_bytes",
         "_held_bytes_max",
@@ -62,6 +69,8 @@ class Peer:
         self.seats: dict[str, Seat] = {}  # room → seat, in the order they were asked for
         self.gone = False
         self.snapshot_due = False
+        self._asking = 0
+        self._answered: trio.Event | None = None
         self._held: list[tuple[Sequence[Frame], bytes]] | None = None
         self._held_bytes = 0
         self._held_bytes_max = 0
@@ -70,6 +79,20 @@ class Peer:
     def user_audience(self) -> str:
         """Where this person's own news go."""
         return f"user:{self.person.id}"
+
+    async def ask(self) -> None:
+        """Begin an ask, waiting while too many of this peer's own are unanswered: a flood holds up whoever floods."""
+        while self._asking >= ASKS_AT_ONCE_MAX:
+            self._answered = trio.Event()
+            await self._answered.wait()
+        self._asking += 1
+
+    def answered(self) -> None:
+        """An ask was answered."""
+        self._asking -= 1
+        if self._answered is not None:
+            self._answered.set()
+            self._answered = None
 
     def write(self, frames: Sequence[Frame], joined: bytes) -> None:
         """Send frames in order, without waiting."""

@@ -16,6 +16,7 @@ from tests.endtoend.stage import Stage
 from tests.harness import Server
 
 DEADLINE_S = 30.0
+TOLD_SHOWN = 20
 HERE = Path(__file__).parent
 
 
@@ -49,6 +50,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
     """A server of the test's own, to be killed and filled up."""
     with Server(tmp_path) as server:
         yield server
+        print(server.log)
 
 
 @pytest.fixture
@@ -56,6 +58,8 @@ async def node() -> AsyncIterator[Node]:
     """A Node process for clients from npm."""
     async with running_node() as node:
         yield node
+        for client in node.clients.values():  # pytest shows this beside a failure only
+            print(client.name, *client.told[-TOLD_SHOWN:], sep="\n  ")
 
 
 @pytest.fixture

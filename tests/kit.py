@@ -310,8 +310,10 @@ class HubUnderTest:
         return reply
 
     async def do(self, name: str, data: JSON = None, by: Ears | None = None, **knock: Any) -> dict[str, JSON]:
-        """Ask, and wait for the reply. Raises `Refused`."""
-        return (await (await self.ask(name, data, by, **knock)).answer()).reply
+        """Ask, wait for the reply and until everybody has heard of it. Raises `Refused`."""
+        answer = await (await self.ask(name, data, by, **knock)).answer()
+        await settle()
+        return answer.reply
 
     async def command(self, room: str, command: str, payload: Any = None, **request: Any) -> Reply:
         """Put a request straight into a room's inbox, past the gate."""

@@ -71,7 +71,7 @@ class Room:
             if await self._open():
                 item = await self._serve(item)
             else:
-                await self._refuse_for(REOPEN_PAUSE_S)
+                await self._refuse_for(REOPEN_PAUSE_S, item)
                 item = await self._asks.receive()
             await self._settle()
 
@@ -177,6 +177,7 @@ class Room:
             self._change_seat(request, written)
             self._submit(written, partial(self._committed, request, written))
         except Exception:
+            self._undo_seat(request, written)
             self._refuse(request, Refused("Internal error", 500, code="internal"))
             raise
 
@@ -210,12 +211,24 @@ class Room:
             written.left = self.seats.pop(peer)
             peer.seats.pop(self.name, None)
 
+    def _undo_seat(self, request: Request, written: Written) -> None:
+        """What was not committed did not happen: who joined sits nowhere, who left still sits, and still hears."""
+        peer, left = request.peer, written.left
+        if peer is None:
+            return
+        if written.taken is not None and self.seats.get(peer) is written.taken:
+            del self.seats[peer]
+            peer.seats.pop(self.name, None)
+        if left is not None and left.taken:
+            if peer.gone:
+                self._hub.fanout.unsubscribe(peer, left.audiences)
+            else:
+                self.seats[peer] = peer.seats[self.name] = left
+
     def _committed(self, request: Request, written: Written, error: Exception | None) -> None:
         peer = request.peer
         if error is not None:
-            if peer is not None and written.taken is not None:
-                self.seats.pop(peer, None)
-                peer.seats.pop(self.name, None)
+            self._undo_seat(request, written)
             self._refuse(request, Unavailable())
             return
         publish(self._hub, written)
@@ -290,12 +303,17 @@ class Room:
             self._settled = trio.Event()
             await self._settled.wait()
 
-    async def _refuse_for(self, seconds: float) -> None:
+    async def _refuse_for(self, seconds: float, item: InboxItem | None) -> None:
+        if item is not None:
+            self._turn_away(item)
         with trio.move_on_after(seconds):
-            async for item in self._asks:
-                if isinstance(item, Request):
-                    self._refuse(item, Unavailable())
-                elif isinstance(item, Resume):
-                    item.reply(None)
-                elif isinstance(item, Vacate):
-                    self._vacate(item.peer)
+            async for following in self._asks:
+                self._turn_away(following)
+
+    def _turn_away(self, item: InboxItem) -> None:
+        if isinstance(item, Request):
+            self._refuse(item, Unavailable())
+        elif isinstance(item, Resume):
+            item.reply(None)
+        elif isinstance(item, Vacate):
+            self._vacate(item.peer)

@@ -13,6 +13,7 @@ import re
 import select
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -36,6 +37,10 @@ URL = re.compile(r"https?://127\.0\.0\.1:\d+")
 LOG_SHOWN_CHARS = 4_000
 
 Settings = Mapping[str, Mapping[str, Any]]
+
+NO_CHECKS = ssl.create_default_context()  # made once: reading the system's certificates takes 30 ms
+NO_CHECKS.check_hostname = False
+NO_CHECKS.verify_mode = ssl.CERT_NONE
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "auth": {"secret": SECRET},
@@ -90,7 +95,7 @@ class Server:
             self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log)
         deadline_s = time.monotonic() + READY_DEADLINE_S
         self.url = self._announced(self._process, deadline_s)
-        ready = httpx.get(f"{self.url}/readyz", timeout=READY_DEADLINE_S, verify=False)
+        ready = httpx.get(f"{self.url}/readyz", timeout=READY_DEADLINE_S, verify=NO_CHECKS)
         if ready.status_code != 200:
             raise ServerTrouble(f"not ready: {ready.text}\n{self._tail()}")
 
@@ -133,22 +138,23 @@ class Server:
 
     async def request(self, method: str, path: str, token: str = "", body: Any = None) -> httpx.Response:
         """One REST request."""
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        async with httpx.AsyncClient(base_url=self.url, timeout=REQUEST_DEADLINE_S, verify=False) as client:
-            return await client.request(method, path, headers=headers, json=body)
+        async with self._http() as http:
+            return await http.request(method, path, headers=_bearer(token), json=body)
 
     async def history(self, session: str, token: str) -> list[dict[str, Any]]:
         """All messages of a session, oldest first, page by page."""
         messages: list[dict[str, Any]] = []
         before = ""
-        while True:
-            answer = await self.request("GET", f"/api/sessions/{session}/messages?limit=200{before}", token)
-            assert answer.status_code == 200, answer.text
-            page = answer.json()
-            messages = page["messages"] + messages
-            if not page["hasMore"]:
-                return messages
-            before = f"&before={messages[0]['id']}"
+        async with self._http() as http:
+            while True:
+                path = f"/api/sessions/{session}/messages?limit=200{before}"
+                answer = await http.get(path, headers=_bearer(token))
+                assert answer.status_code == 200, answer.text
+                page = answer.json()
+                messages = page["messages"] + messages
+                if not page["hasMore"]:
+                    return messages
+                before = f"&before={messages[0]['id']}"
 
     async def metric(self, name_part: str) -> float:
         """Sum of all series whose name contains this."""
@@ -164,6 +170,9 @@ class Server:
             if line.startswith(f"{field}:"):
                 return int(line.split()[1]) * 1024
         raise ServerTrouble(f"no {field} in the status of process {self.pid}")
+
+    def _http(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(base_url=self.url, timeout=REQUEST_DEADLINE_S, verify=NO_CHECKS)
 
     def _merged(self, settings: Settings) -> dict[str, dict[str, Any]]:
         merged = {name: dict(section) for name, section in DEFAULTS.items()}
@@ -205,6 +214,10 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 def _toml(settings: Settings) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import trio
 
-from livehub.errors import Refused
+from livehub.errors import Refused, Unavailable
 from livehub.feature import JSON, Command, Key, OutsideId, Person, Seating, Uuid, Via
 from livehub.rooms.house import House
 from livehub.rooms.keys import digest
@@ -69,13 +69,16 @@ class Gate:
             request.claim = await self._hub.keys.claim(knock.who.id, key, wanted, knock.reply)
             if request.claim is None:
                 return
+        coming = Seat(room, ())
         if command.seat is Seating.TAKES and knock.peer is not None:
-            knock.peer.seats.setdefault(room, Seat(room, ()))
+            knock.peer.seats.setdefault(room, coming)
         try:
             await self._house.ask(room, request)
-        except Refused as refusal:
+        except BaseException as error:  # refused, or given up by whoever waited at a full inbox
+            if knock.peer is not None and knock.peer.seats.get(room) is coming:
+                del knock.peer.seats[room]
             if request.claim is not None:
-                self._hub.keys.settle(request.claim, refusal)
+                self._hub.keys.settle(request.claim, error if isinstance(error, Refused) else Unavailable())
             raise
 
     def _command(self, name: JSON, door: Via) -> Command:

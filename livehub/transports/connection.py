@@ -177,7 +177,7 @@ class Connection:
         elif keeps or self.parked:
             outbox.write(word)
             outbox.finish()
-            if not self.parked:
+            if outbox and not self.parked:
                 self._engine.keep(self.sid, outbox)
         else:
             outbox.kill()

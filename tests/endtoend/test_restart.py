@@ -49,6 +49,7 @@ async def test_a_new_data_directory_is_a_new_past(server: Server, node: Node) ->
     stage = Stage(server, node)
     ada = await stage.enter("ada")
     await stage.send(ada, "forgotten")
+    await ada.heard("chat.message.new")
     server.kill()
     await ada.reported("disconnect")
     shutil.rmtree(server.data)

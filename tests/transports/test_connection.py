@@ -93,13 +93,13 @@ PONG = Packet(PacketType.PONG, "")
 PING_FRAME, CLOSE_FRAME = b"\x81\x012", b"\x88\x02\x03\xe8"
 
 
-async def test_ids_are_secrets_of_twenty_characters(desk: Desk) -> None:
+async def test_ids_are_secrets_of_twenty_characters(desk: Desk, autojump_clock: MockClock) -> None:
     sids = {desk.websocket()[0].sid for _ in range(100)}
     assert len(sids) == 100
     assert {len(sid) for sid in sids} == {20}
 
 
-async def test_the_open_packet_goes_out_before_the_application_writes(desk: Desk) -> None:
+async def test_the_open_packet_goes_out_before_the_application_writes(desk: Desk, autojump_clock: MockClock) -> None:
     class Eager:
         def open(self, connection: Connection) -> Handler:
             connection.write(Frame(b"first"))
@@ -113,7 +113,9 @@ async def test_the_open_packet_goes_out_before_the_application_writes(desk: Desk
     connection.abort("shutdown")
 
 
-async def test_pings_come_one_interval_after_the_open_and_after_each_pong(desk: Desk) -> None:
+async def test_pings_come_one_interval_after_the_open_and_after_each_pong(
+    desk: Desk, autojump_clock: MockClock
+) -> None:
     connection, carrier, heard = desk.websocket()
     start = trio.current_time()
     await trio.sleep(26)
@@ -125,7 +127,9 @@ async def test_pings_come_one_interval_after_the_open_and_after_each_pong(desk: 
     assert heard.reasons == []
 
 
-async def test_a_session_that_never_answers_is_gone_at_interval_and_timeout(desk: Desk) -> None:
+async def test_a_session_that_never_answers_is_gone_at_interval_and_timeout(
+    desk: Desk, autojump_clock: MockClock
+) -> None:
     _, carrier, heard = desk.websocket()
     start = trio.current_time()
     with trio.fail_after(60):
@@ -136,7 +140,7 @@ async def test_a_session_that_never_answers_is_gone_at_interval_and_timeout(desk
     assert carrier.payloads == [PING_FRAME]
 
 
-async def test_a_timeout_longer_than_the_interval_delays_no_ping(desk: Desk) -> None:
+async def test_a_timeout_longer_than_the_interval_delays_no_ping(desk: Desk, autojump_clock: MockClock) -> None:
     settings = EngineSettings(ping_interval_s=10, ping_timeout_s=100)
     engine = Engine(settings, desk.application, desk.engine.deadlines, desk.meter, lambda _: None)
     carrier = Carrier()
@@ -149,7 +153,7 @@ async def test_a_timeout_longer_than_the_interval_delays_no_ping(desk: Desk) -> 
     connection.abort("shutdown")
 
 
-async def test_pongs_that_nobody_asked_for_cost_nothing(desk: Desk) -> None:
+async def test_pongs_that_nobody_asked_for_cost_nothing(desk: Desk, autojump_clock: MockClock) -> None:
     connection, carrier, _ = desk.websocket()
     timers = len(desk.engine.deadlines._heap)
     for _ in range(100):
@@ -159,7 +163,7 @@ async def test_pongs_that_nobody_asked_for_cost_nothing(desk: Desk) -> None:
     assert carrier.payloads == [PING_FRAME]
 
 
-async def test_close_is_a_goodbye_with_a_deadline(desk: Desk) -> None:
+async def test_close_is_a_goodbye_with_a_deadline(desk: Desk, autojump_clock: MockClock) -> None:
     connection, carrier, heard = desk.websocket()
     connection.write(Frame(b"last"))
     connection.close("superseded")
@@ -173,7 +177,7 @@ async def test_close_is_a_goodbye_with_a_deadline(desk: Desk) -> None:
     assert desk.meter.closes == ["superseded"]
 
 
-async def test_the_end_is_told_exactly_once_whatever_comes_after(desk: Desk) -> None:
+async def test_the_end_is_told_exactly_once_whatever_comes_after(desk: Desk, autojump_clock: MockClock) -> None:
     connection, _, heard = desk.websocket()
     connection.abort("shutdown")
     connection.abort("again")
@@ -190,7 +194,7 @@ async def test_the_end_is_told_exactly_once_whatever_comes_after(desk: Desk) -> 
     assert desk.engine.sessions == {}
 
 
-async def test_a_handler_may_end_its_own_connection(desk: Desk) -> None:
+async def test_a_handler_may_end_its_own_connection(desk: Desk, autojump_clock: MockClock) -> None:
     async def leave(heard: Heard, data: str | bytes) -> None:
         heard.connection.close("superseded")
 
@@ -202,7 +206,9 @@ async def test_a_handler_may_end_its_own_connection(desk: Desk) -> None:
     assert carrier.payloads == [CLOSE_FRAME]
 
 
-async def test_a_handler_that_fails_at_the_end_fails_alone(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_handler_that_fails_at_the_end_fails_alone(
+    desk: Desk, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
     class Sour:
         async def message(self, data: str | bytes) -> None:
             raise RuntimeError("on purpose")
@@ -222,7 +228,7 @@ async def test_a_handler_that_fails_at_the_end_fails_alone(desk: Desk, caplog: p
     assert desk.meter.closes == ["internal_error"]
 
 
-async def test_a_full_outbox_shows_the_client_out(desk: Desk) -> None:
+async def test_a_full_outbox_shows_the_client_out(desk: Desk, autojump_clock: MockClock) -> None:
     connection, carrier, heard = desk.websocket()
     carrier.on_full()
     assert connection.closed
@@ -230,7 +236,7 @@ async def test_a_full_outbox_shows_the_client_out(desk: Desk) -> None:
     assert desk.meter.slow == 1
 
 
-async def test_with_b64_every_binary_is_text(desk: Desk) -> None:
+async def test_with_b64_every_binary_is_text(desk: Desk, autojump_clock: MockClock) -> None:
     connection, carrier, _ = desk.websocket(BASE64)
     frame = Frame(b"51-x", [b"\x01"])
     connection.write(frame)
@@ -240,7 +246,7 @@ async def test_with_b64_every_binary_is_text(desk: Desk) -> None:
     assert carrier.payloads == [*text, b"\x81\x05bAg==", b"\x81\x0242", *text]
 
 
-async def test_an_upgrade_moves_everything_and_the_heartbeat_goes_on(desk: Desk) -> None:
+async def test_an_upgrade_moves_everything_and_the_heartbeat_goes_on(desk: Desk, autojump_clock: MockClock) -> None:
     connection, outbox, heard = desk.polling()
     carrier = Carrier()
     connection.write(Frame(b"one"))
@@ -254,7 +260,7 @@ async def test_an_upgrade_moves_everything_and_the_heartbeat_goes_on(desk: Desk)
     assert heard.reasons == ["ping_timeout"]
 
 
-async def test_drained_follows_an_upgrade(desk: Desk) -> None:
+async def test_drained_follows_an_upgrade(desk: Desk, autojump_clock: MockClock) -> None:
     connection, _, _ = desk.polling()
     connection.write(Frame(b"one"))
     waited: list[str] = []
@@ -280,7 +286,7 @@ async def test_drained_follows_an_upgrade(desk: Desk) -> None:
     assert waited == ["drained"]
 
 
-async def test_a_polling_session_keeps_its_last_words_for_a_while(desk: Desk) -> None:
+async def test_a_polling_session_keeps_its_last_words_for_a_while(desk: Desk, autojump_clock: MockClock) -> None:
     connection, _, _ = desk.polling()
     connection.write(Frame(b"last"))
     connection.close("superseded")
@@ -293,19 +299,20 @@ async def test_a_polling_session_keeps_its_last_words_for_a_while(desk: Desk) ->
     assert desk.engine.last_words(other.sid) is None
 
 
-async def test_last_words_do_not_overflow(desk: Desk) -> None:
-    settings = EngineSettings(outbox_bytes_max=5)
+async def test_last_words_do_not_overflow(desk: Desk, autojump_clock: MockClock) -> None:
+    settings = EngineSettings(outbox_bytes_max=200)
     engine = Engine(settings, desk.application, desk.engine.deadlines, desk.meter, lambda _: None)
     outbox = engine.open_polling(CLIENT, desk.nursery.start_soon)
     outbox.take(1_000)
     connection = desk.application.clients[-1].connection
-    connection.write(Frame(b"12345"))
+    connection.write(Frame(b"x" * 200))
     connection.close("superseded")
+    assert engine.last_words(connection.sid) is None
     assert desk.application.clients[-1].reasons == ["superseded"]
     assert desk.meter.slow == 0
 
 
-async def test_a_client_that_hangs_up_leaves_nothing_behind(desk: Desk) -> None:
+async def test_a_client_that_hangs_up_leaves_nothing_behind(desk: Desk, autojump_clock: MockClock) -> None:
     connection, outbox, _ = desk.polling()
     connection.write(Frame(b"last"))
     connection.hang_up("client_close")
@@ -313,7 +320,7 @@ async def test_a_client_that_hangs_up_leaves_nothing_behind(desk: Desk) -> None:
     assert not outbox
 
 
-async def test_posts_are_handled_one_after_another_while_few_wait(desk: Desk) -> None:
+async def test_posts_are_handled_one_after_another_while_few_wait(desk: Desk, autojump_clock: MockClock) -> None:
     let = trio.Event()
 
     async def slow(heard: Heard, data: str | bytes) -> None:
@@ -341,7 +348,7 @@ async def test_posts_are_handled_one_after_another_while_few_wait(desk: Desk) ->
     await polled.over()
 
 
-async def test_packets_after_the_end_are_not_handled(desk: Desk) -> None:
+async def test_packets_after_the_end_are_not_handled(desk: Desk, autojump_clock: MockClock) -> None:
     connection, _, heard = desk.polling()
     polled = Polled(connection, 2)
     desk.nursery.start_soon(polled.run)
@@ -353,7 +360,7 @@ async def test_packets_after_the_end_are_not_handled(desk: Desk) -> None:
     assert heard.reasons == ["client_close"]
 
 
-async def test_who_may_come_is_asked_for_each_new_session(desk: Desk) -> None:
+async def test_who_may_come_is_asked_for_each_new_session(desk: Desk, autojump_clock: MockClock) -> None:
     rejected = Rejected("connections_full")
     engine = Engine(SETTINGS, desk.application, desk.engine.deadlines, desk.meter, lambda _: rejected)
     assert engine.refuses(CLIENT) is rejected

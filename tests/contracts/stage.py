@@ -1,0 +1,165 @@
+"""A namespace over a real hub in virtual time, with sockets that note what they are told."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import trio
+
+from livehub.auth import Verifier, mint
+from livehub.contracts.directory import Directory
+from livehub.contracts.entrance import Entrance, EntranceLimits
+from livehub.contracts.events import NAMESPACE, Events
+from livehub.feature import JSON
+from livehub.features import discover
+from livehub.features.sessions import SessionSettings
+from livehub.ports import Worker
+from livehub.rooms.recovery import Recovery, ReplayLimits
+from livehub.settings import AuthSection
+from livehub.stores.memory import MemoryStore
+from livehub.transports.deadlines import Deadlines
+from livehub.wire.frames import Frame, Kind
+from tests.kit import HubUnderTest, open_hub, settle, uuid
+
+AUTH = AuthSection(secret="a secret of at least thirty-two bytes")
+
+
+@dataclass
+class FakeConnection:
+    """An Engine.IO session that only notes its end."""
+
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    ended: list[str] = field(default_factory=list)
+
+    @property
+    def handshake(self) -> FakeConnection:
+        """It is its own handshake."""
+        return self
+
+    def close(self, reason: str) -> None:
+        self.ended.append(f"closed {reason}")
+
+    def abort(self, reason: str) -> None:
+        self.ended.append(f"aborted {reason}")
+
+    async def drained(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+class FakeSocket:
+    """One client in one namespace: `told` is what it got, in order."""
+
+    def __init__(self, headers: Mapping[str, str], query: Mapping[str, str]) -> None:
+        self.namespace = NAMESPACE
+        self.connection = FakeConnection(query, headers)
+        self.connected = False
+        self.data: object = None
+        self.sid = ""
+        self.pid: str | None = None
+        self.told: list[tuple[str, Any]] = []
+
+    def accept(self, sid: str | None = None, pid: str | None = None) -> None:
+        self.connected = True
+        self.sid, self.pid = sid or "made", pid
+        self.told.append(("CONNECT", sid))
+
+    def emit(self, name: str, *args: JSON, kind: Kind = Kind.FACT, key: str | None = None) -> None:
+        self.told.append((name, *args))
+
+    def acknowledge(self, ack_id: int, *args: JSON) -> None:
+        self.told.append(("ACK", (ack_id, *args)))
+
+    def disconnect(self) -> None:
+        self.connected = False
+        self.told.append(("DISCONNECT", None))
+
+    def write(self, frames: Sequence[Frame], joined: bytes) -> None:
+        for frame in frames:
+            text = frame.text.decode()
+            name, *args = orjson.loads(text[text.index(",") + 1 :])
+            self.told.append((name, *args))
+
+    def events(self, name: str) -> list[Any]:
+        """Payloads of one event."""
+        return [told[1] for told in self.told if told[0] == name]
+
+
+@dataclass
+class Stage:
+    """A hub with its entrance and `/events`."""
+
+    hub: HubUnderTest
+    directory: Directory
+    entrance: Entrance
+    events: Events
+    asked: int = 0
+
+    def token(self, user: str, **claims: Any) -> str:
+        """A token that is believed for an hour from now."""
+        now_s = self.hub.clock() / 1000
+        return mint(AUTH, **{"user": user, "org": "org", "ttl_s": 3_600, "now_s": now_s, **claims})
+
+    async def connect(self, user: str = "anna", **auth: Any) -> FakeSocket:
+        """A client connects; it may be turned away."""
+        headers, query = auth.pop("headers", {}), auth.pop("query", {})
+        claims = auth.pop("claims", {})
+        socket = FakeSocket(headers, query)
+        if user:
+            auth.setdefault("token", self.token(user, **claims))
+        await self.events.connect(socket, auth)
+        await settle()
+        return socket
+
+    async def ask(self, socket: FakeSocket, name: JSON, data: JSON = None, ack_id: int | None = 1) -> Any:
+        """An event with a fresh key; its ack, or None if there was none."""
+        self.asked += 1
+        if isinstance(data, dict) and "idempotencyKey" not in data:
+            data = {**data, "idempotencyKey": uuid(self.asked)}
+        before = len(socket.told)
+        await self.events.event(socket, name, [data], ack_id)
+        await settle()
+        acks = [told[1][1] for told in socket.told[before:] if told[0] == "ACK"]
+        return acks[0] if acks else None
+
+    def drop(self, socket: FakeSocket, reason: str = "transport_close") -> None:
+        """The client goes away."""
+        socket.connected = False
+        self.events.gone(socket, reason)
+
+
+@asynccontextmanager
+async def stage(
+    store: MemoryStore | None = None, limits: EntranceLimits | None = None, window_ms: int = 24 * 3_600_000
+) -> AsyncIterator[Stage]:
+    """A stage; sessions come into being when somebody joins. With a store given, its end is a crash of the process."""
+    expel: list[Callable[[str, str], None]] = []
+
+    async def disconnect(data: JSON) -> None:
+        expel[0](data["userId"], "user_deactivated")
+
+    workers: dict[str, Worker] = {"disconnect": disconnect}
+    settings = {"sessions": SessionSettings(auto_create=True)}
+    opened = open_hub(*discover(), store=store, settings=settings, workers=workers, watchdog_s=1e6)
+    async with opened as hub, trio.open_nursery() as nursery:
+        deadlines = Deadlines()
+        await nursery.start(deadlines.run)
+        directory = Directory(hub.house)
+        await directory.ready()
+        recovery = Recovery(hub.house, ReplayLimits(window_ms=window_ms))
+        verifier = _at(Verifier(AUTH), hub)
+        entrance = Entrance(hub.house, verifier, directory, recovery, deadlines.at, limits or EntranceLimits())
+        expel.append(entrance.cut_off)
+        yield Stage(hub, directory, entrance, Events(entrance, hub.gate, hub.fanout))
+        nursery.cancel_scope.cancel()
+
+
+def _at(verifier: Verifier, hub: HubUnderTest) -> Verifier:
+    """The verifier, told the hub's time."""
+    real = verifier.verify
+    verifier.verify = lambda token, now_s=None: real(token, hub.clock() / 1000)  # type: ignore[method-assign]  # the clock of the test
+    return verifier

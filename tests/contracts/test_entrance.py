@@ -1,0 +1,185 @@
+"""The entrance: coming in, coming back, being shown out."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from livehub.contracts.entrance import EXPELLED_CLOSE_S, EntranceLimits
+from livehub.stores.memory import open_memory
+from tests.contracts.stage import FakeSocket, Stage, stage
+from tests.kit import settle
+
+HOUR_S = 3_600.0
+
+
+def texts(socket: FakeSocket) -> list[str]:
+    return [message["text"] for message in socket.events("chat.message.new")]
+
+
+def offset(socket: FakeSocket) -> str:
+    """What the client library would bring back: the last argument of the last event that ends with a string."""
+    return next(told[-1] for told in reversed(socket.told) if len(told) > 2 and isinstance(told[-1], str))
+
+
+async def joined(set_up: Stage, user: str, **auth: object) -> FakeSocket:
+    socket = await set_up.connect(user, **auth)
+    await set_up.ask(socket, "session.join", {"sessionId": "s1"})
+    return socket
+
+
+async def test_whoever_was_cut_off_is_back_where_it_was_again_and_again(autojump_clock: MockClock) -> None:
+    async with stage() as set_up:
+        anna, ben = await joined(set_up, "anna"), await joined(set_up, "ben")
+        for number in range(3):
+            set_up.drop(ben)
+            await set_up.ask(anna, "chat.message.send", {"text": f"missed {number}"})
+            back = await set_up.connect("ben", pid=ben.pid, offset=offset(ben))
+            assert (back.sid, back.pid) == (ben.sid, ben.pid)
+            assert texts(back) == [f"missed {number}"]
+            assert [told[0] for told in back.told] == ["chat.message.new", "CONNECT", "connectionAcknowledged"]
+            await set_up.ask(anna, "chat.message.send", {"text": f"live {number}"})
+            assert texts(back) == [f"missed {number}", f"live {number}"]
+            ben = back
+
+
+async def test_the_same_holds_after_a_crash_of_the_process(autojump_clock: MockClock) -> None:
+    async with open_memory() as store:
+        async with stage(store) as set_up:
+            anna, ben = await joined(set_up, "anna"), await joined(set_up, "ben")
+            await set_up.ask(anna, "chat.message.send", {"text": "before"})
+            stands = offset(ben)
+            set_up.drop(ben)
+            await set_up.ask(anna, "chat.message.send", {"text": "missed"})
+        async with stage(store) as set_up:
+            back = await set_up.connect("ben", pid=ben.pid, offset=stands)
+            assert (back.sid, texts(back)) == (ben.sid, ["missed"])
+
+
+async def test_a_client_that_heard_nothing_comes_back_too(autojump_clock: MockClock) -> None:
+    async with stage() as set_up:
+        anna = await set_up.connect("anna")
+        set_up.drop(anna)
+        back = await set_up.connect("anna", pid=anna.pid, offset=offset(anna))
+        assert back.sid == anna.sid
+
+
+async def test_an_older_connection_is_ended_when_its_ticket_comes_again(autojump_clock: MockClock) -> None:
+    async with stage() as set_up:
+        anna, ben = await joined(set_up, "anna"), await joined(set_up, "ben")
+        back = await set_up.connect("ben", pid=ben.pid, offset=offset(ben))
+        assert ben.connection.ended == ["aborted superseded"]
+        set_up.drop(ben)  # its end comes late, and must not tear down the new one
+        await set_up.ask(anna, "chat.message.send", {"text": "for the new one"})
+        assert (texts(ben), texts(back)) == ([], ["for the new one"])
+
+
+@pytest.mark.parametrize("brought", ["nonsense", "", None, 7, "epoch-99"])
+async def test_an_offset_of_nowhere_is_refused_and_a_snapshot_is_due(
+    brought: object, autojump_clock: MockClock
+) -> None:
+    async with stage() as set_up:
+        anna, ben = await joined(set_up, "anna"), await joined(set_up, "ben")
+        await set_up.ask(anna, "chat.message.send", {"text": "said"})
+        set_up.drop(ben)
+        back = await set_up.connect("ben", pid=ben.pid, offset=brought)
+        assert back.sid != ben.sid
+        assert texts(back) == []
+        await set_up.ask(back, "session.join", {"sessionId": "s1"})
+        (snapshot,) = back.events("session.snapshot")
+        assert snapshot["sessionId"] == "s1"
+        assert [message["text"] for message in snapshot["messages"]] == ["said"]
+        assert [told[0] for told in back.told][-2:] == ["ACK", "session.snapshot"]
+
+
+async def test_a_ticket_is_worth_nothing_to_anybody_else(autojump_clock: MockClock) -> None:
+    async with stage() as set_up:
+        await joined(set_up, "anna")
+        ben = await joined(set_up, "ben")
+        set_up.drop(ben)
+        thief = await set_up.connect("cara", pid=ben.pid, offset=offset(ben))
+        assert thief.sid != ben.sid
+
+
+async def test_whoever_said_goodbye_does_not_come_back_to_their_seats(autojump_clock: MockClock) -> None:
+    async with stage() as set_up:
+        anna, ben = await joined(set_up, "anna"), await joined(set_up, "ben")
+        set_up.drop(ben, "client_disconnect")
+        await set_up.ask(anna, "chat.message.send", {"text": "without ben"})
+        back = await set_up.connect("ben", pid=ben.pid, offset=offset(ben))
+        assert (back.sid != ben.sid, texts(back)) == (True, [])
+
+
+async def test_what_is_older_than_the_window_is_not_told(autojump_clock: MockClock) -> None:
+    async with stage(window_ms=int(HOUR_S / 4 * 1000)) as set_up:
+        anna, ben = await joined(set_up, "anna"), await joined(set_up, "ben")
+        set_up.drop(ben)
+        await set_up.ask(anna, "chat.message.send", {"text": "long ago"})
+        await trio.sleep(HOUR_S / 2)
+        back = await set_up.connect("ben", pid=ben.pid, offset=offset(ben))
+        assert (back.sid != ben.sid, texts(back)) == (True, [])
+
+
+async def test_a_quiet_client_is_not_too_old(autojump_clock: MockClock) -> None:
+    async with stage(window_ms=int(HOUR_S / 4 * 1000)) as set_up:
+        anna = await joined(set_up, "anna")
+        await trio.sleep(HOUR_S / 2)
+        set_up.drop(anna)
+        back = await set_up.connect("anna", pid=anna.pid, offset=offset(anna))
+        assert back.sid == anna.sid
+
+
+async def test_a_connection_ends_with_its_token_and_the_grace(autojump_clock: MockClock) -> None:
+    async with stage(limits=EntranceLimits(expiry_grace_s=30.0)) as set_up:
+        anna = await set_up.connect("anna", claims={"ttl_s": 60})
+        await trio.sleep(89)
+        assert anna.connected
+        await trio.sleep(2)
+        assert not anna.connected
+        assert anna.events("systemError") == [{"message": "Authentication failed", "reason": "token_expired"}]
+        await trio.sleep(EXPELLED_CLOSE_S)
+        assert anna.connection.ended == ["closed token_expired"]
+
+
+async def test_an_expired_token_does_not_get_back_in(autojump_clock: MockClock) -> None:
+    async with stage() as set_up:
+        token = set_up.token("anna", ttl_s=60)
+        anna = await set_up.connect("", token=token)
+        set_up.drop(anna)
+        await trio.sleep(120)
+        back = await set_up.connect("", token=token, pid=anna.pid, offset=offset(anna))
+        assert back.events("systemError") == [{"message": "Authentication failed", "reason": "token_expired"}]
+
+
+async def test_a_deactivated_person_is_cut_off_everywhere_and_stays_out(autojump_clock: MockClock) -> None:
+    async with stage() as set_up:
+        first, second, ben = [await set_up.connect(user) for user in ("anna", "anna", "ben")]
+        await set_up.hub.command("directory:users", "user.deactivate", payload_of("anna"))
+        await settle()
+        for socket in (first, second):
+            assert not socket.connected
+            assert socket.events("systemError") == [{"message": "Authentication failed", "reason": "user_deactivated"}]
+        assert ben.connected
+        back = await set_up.connect("anna", pid=first.pid, offset=offset(first))
+        assert not back.connected
+        assert back.sid != first.sid
+
+
+async def test_a_person_has_so_many_connections(autojump_clock: MockClock) -> None:
+    async with stage(limits=EntranceLimits(connections_per_user_max=2)) as set_up:
+        first, _ = await set_up.connect("anna"), await set_up.connect("anna")
+        third = await set_up.connect("anna")
+        assert third.events("systemError") == [
+            {"message": "Too many connections: a person may have 2", "reason": "too_many_connections"}
+        ]
+        assert (await set_up.connect("ben")).connected
+        set_up.drop(first)
+        assert (await set_up.connect("anna")).connected
+
+
+def payload_of(user_id: str) -> object:
+    """What names a person."""
+    from livehub.features.users import OneUser
+
+    return OneUser(user_id=user_id)

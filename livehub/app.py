@@ -127,8 +127,6 @@ async def _close(settings: Settings, hub: _Hub, listener: Listener, hurry: trio.
     with trio.move_on_after(settings.server.shutdown_deadline_s):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(cut_short, nursery.cancel_scope)
-            await hub.house.finish()
-            hub.fanout.flush()
             await listener.drain(settings.server.shutdown_jitter_s)
             await hub.house.finish()
             nursery.cancel_scope.cancel()

@@ -64,7 +64,8 @@ class Gate:
         request = Request(
             command, payload, self._hub.clock_ms(), secrets.randbits(128), knock.reply, knock.who, knock.peer
         )
-        if key is not None:
+        # A seat is taken or given up by this connection: a repetition on another one must happen, and does no harm.
+        if key is not None and command.seat not in (Seating.TAKES, Seating.LEAVES):
             wanted = digest(command.name, room, own)
             request.claim = await self._hub.keys.claim(knock.who.id, key, wanted, knock.reply)
             if request.claim is None:

@@ -22,6 +22,8 @@ from livehub.payload import Invalid, Mark
 
 T = TypeVar("T")
 
+UNKNOWN_SHOWN_MAX = 3
+
 _NAMES: dict[type, str] = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -175,7 +177,7 @@ def _first_fault(errors: BaseValidationError, kind: type) -> str:
     faults = sorted(errors.exceptions, key=lambda fault: isinstance(fault, ForbiddenExtraKeysError))
     fault = faults[0]
     if isinstance(fault, ForbiddenExtraKeysError):
-        unknown = ", ".join(sorted(repr(str(key)[:64]) for key in fault.extra_fields))
+        unknown = ", ".join(sorted(repr(str(key)[:64]) for key in fault.extra_fields)[:UNKNOWN_SHOWN_MAX])
         return f".{unknown} is not a field here; allowed: {', '.join(wire_fields(kind)) or 'none'}"
     name = camel(next((getattr(note, "name", "") for note in getattr(fault, "__notes__", ())), ""))
     if isinstance(fault, KeyError):

@@ -17,6 +17,7 @@ from tests.harness import Server
 
 DEADLINE_S = 30.0
 TOLD_SHOWN = 20
+TOLD_SHOWN_CHARS = 300
 HERE = Path(__file__).parent
 
 
@@ -59,7 +60,7 @@ async def node() -> AsyncIterator[Node]:
     async with running_node() as node:
         yield node
         for client in node.clients.values():  # pytest shows this beside a failure only
-            print(client.name, *client.told[-TOLD_SHOWN:], sep="\n  ")
+            print(client.name, *(str(told)[:TOLD_SHOWN_CHARS] for told in client.told[-TOLD_SHOWN:]), sep="\n  ")
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ async def _send(server: Server, stage: Stage, sender: Sender, started: trio.Even
     try:
         async with wire_in(server, stage.token(sender.name), stage.session) as wire:
             await sender.send(wire, started)
-    except* Gone:
+    except Gone:
         assert sender.stop_at == float("inf"), "cut off without being killed"
 
 

@@ -76,7 +76,10 @@ class Ask(Generic[P]):
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """Something that happened. `to` names who hears it, the most privileged first; nobody hears a fact without.
+    """Something that happened. `to` names who hears it: persons first, then parts of the room as `Feature.audiences`
+
+    orders them, so that who is several of these hears it live and in a replay as the same one. Nobody hears a fact
+    without.
 
     A fact that is not `kept` changes the state and is heard, but is not in the log: only for state that a restart may
     forget (the pending reactions of a burst).

@@ -144,9 +144,16 @@ def cli() -> None:
     show_default=True,
     help="Whether CONNECT replies carry a pid, with which a client comes back to its sid.",
 )
-@click.option("--no-recovery", "recovery", flag_value="off", help="The same as --recovery off.")
+@click.option("--no-recovery", is_flag=True, help="The same as --recovery off.")
 def conformance_command(
-    host: str, port: int, ping_interval: int, ping_timeout: int, max_payload: int, connect_timeout: int, recovery: str
+    host: str,
+    port: int,
+    ping_interval: int,
+    ping_timeout: int,
+    max_payload: int,
+    connect_timeout: int,
+    recovery: str,
+    no_recovery: bool,
 ) -> None:
     """Echoes for Engine.IO, Socket.IO and WebSocket suites."""
     settings = EngineSettings(
@@ -156,7 +163,7 @@ def conformance_command(
         outbox_bytes_max=OUTBOX_BYTES_MAX,
         origins=("*",),
     )
-    trio.run(conformance, settings, host, port, connect_timeout / 1000, recovery == "on")
+    trio.run(conformance, settings, host, port, connect_timeout / 1000, recovery == "on" and not no_recovery)
 
 
 if __name__ == "__main__":

@@ -105,9 +105,13 @@ class Server:
             self._process.kill()
         self._reap()
 
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        os.kill(self.pid, number)
+
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Ask it to stop, and wait: the exit code."""
-        os.kill(self.pid, number)
+        self.send_signal(number)
         return self.wait()
 
     def wait(self) -> int:

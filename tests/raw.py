@@ -310,11 +310,12 @@ async def serving(
     app: App | None = None,
     raw: Mapping[str, RawEndpoint] | None = None,
     tls: ssl.SSLContext | None = None,
+    handshake_timeout_s: float = 10.0,
 ) -> AsyncIterator[Server]:
     """A server for one test."""
     application, meter, deadlines = application or Application(), Meter(), Deadlines()
     engine = Engine(settings, application, deadlines, meter, admit)
-    listener = Listener({settings.path: engine}, app, ListenerSettings(), raw=raw, tls=tls)
+    listener = Listener({settings.path: engine}, app, ListenerSettings(handshake_timeout_s), raw=raw, tls=tls)
     async with trio.open_nursery() as nursery:
         listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
         await nursery.start(deadlines.run)

@@ -70,8 +70,17 @@ def test_a_uuid_is_compared_in_lower_case() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["", "msg_abc", UUID + "0", UUID[:-1], UUID + "\n", UUID.replace("-4a", "-1a"), UUID.replace("-8c", "-7c"), f"{{{UUID}}}"],
-)  # fmt: skip
+    [
+        "",
+        "msg_abc",
+        UUID + "0",
+        UUID[:-1],
+        UUID + "\n",
+        UUID.replace("-4a", "-1a"),
+        UUID.replace("-8c", "-7c"),
+        f"{{{UUID}}}",
+    ],
+)
 def test_only_version_4_is_a_uuid(value: str) -> None:
     with pytest.raises(Invalid, match=r"^must be a UUID v4$"):
         mark(Uuid).check(value)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from livehub.errors import AuthFailed
 from livehub.feature import Person
-from livehub.features.users import Profile, Users
+from livehub.features.users import Met, Profile, Users
 from livehub.rooms.house import House
 from livehub.rooms.request import Request
 
@@ -39,7 +39,7 @@ class Directory:
 
     async def meet(self, person: Person) -> None:
         """Remember a person and their names, if that is news."""
-        told = {
+        told: Met = {
             "userId": person.id,
             "firstName": person.first_name,
             "lastName": person.last_name,

@@ -76,5 +76,7 @@ def _type(hint: Any) -> str:
         return "null"
     if args := get_args(hint):
         joined = [_type(arg) for arg in args]
+        if get_origin(hint) is list:
+            return f"list of {joined[0]}"
         return f"map of {joined[0]} to {joined[1]}" if get_origin(hint) is dict else " | ".join(joined)
     return {str: "string", int: "integer", float: "number", bool: "boolean"}.get(hint, str(hint))

@@ -49,6 +49,15 @@ class OneUser:
     user_id: OutsideId
 
 
+class Met(TypedDict):
+    """A person as their token tells of them."""
+
+    userId: str
+    firstName: str
+    lastName: str
+    email: str
+
+
 class UserInfo(TypedDict):
     """A person as those who manage users see them."""
 
@@ -69,7 +78,7 @@ class Profile:
     active: bool = True
     set_here: bool = False
 
-    def same(self, told: dict[str, JSON]) -> bool:
+    def same(self, told: Met) -> bool:
         """Whether these names are what is known already."""
         return (self.first_name, self.last_name, self.email) == (told["firstName"], told["lastName"], told["email"])
 
@@ -84,13 +93,13 @@ class Users(Feature):
     people: dict[str, Profile] = field(default_factory=dict)
 
     @internal("user.met")
-    def met(self, ask: Ask[dict[str, JSON]]) -> Outcome:
+    def met(self, ask: Ask[Met]) -> Outcome:
         """Remember who came with a valid token, if that is news."""
         told = ask.payload
         known = self.people.get(told["userId"])
         if known is not None and (known.set_here or known.same(told)):
             return Outcome()
-        return Outcome([Fact("user.met", told)])
+        return Outcome([Fact("user.met", {**told})])
 
     @command(
         "user.put",

@@ -79,8 +79,8 @@ class Rest:
             result = answer
             answered.set()
 
-        await self.gate.ask(command, data, Knock(who, reply, door=Via.REST, room_id=room_id))
-        with trio.move_on_after(ANSWER_DEADLINE_S):
+        with trio.move_on_after(ANSWER_DEADLINE_S):  # a full inbox holds back at the gate already
+            await self.gate.ask(command, data, Knock(who, reply, door=Via.REST, room_id=room_id))
             await answered.wait()
         if isinstance(result, Refused):
             raise result

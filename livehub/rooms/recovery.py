@@ -59,7 +59,7 @@ class Recovery:
         """Seat the peer again and write what it missed, up to the seq that is returned.
 
         The peer is held afterwards: the caller answers the CONNECT, then calls `peer.release()`. Raises
-        `CannotRecover`; then the peer sits and hears nowhere.
+        `CannotRecover`; then the peer sits and hears nowhere, and is gone for good.
         """
         seen = self._seen(offset)
         try:
@@ -121,9 +121,8 @@ class Recovery:
             peer.write_past(frames)
 
     def _withdraw(self, peer: Peer) -> None:
-        gone = peer.gone
+        """The peer stays gone: a room that has not opened yet may still find its wish for a seat in the inbox."""
         self._house.vacate(peer)
-        peer.gone = gone
         peer.forget_held()
 
     async def _barrier(self) -> None:

@@ -150,7 +150,7 @@ class Room:
             self._vacate(item.peer)
         elif isinstance(item, Resume):
             self._resume(item)
-        elif not self._hub.store.failing:
+        elif self.state.exists and not self._hub.store.failing:
             self._beat(item)
 
     def _beat(self, beat: Beat) -> None:

@@ -28,6 +28,7 @@ class MemoryStore(Writer):
         self.secret = new_secret()
         self.fail_commits = False
         self.hold_commits: trio.Event | None = None
+        self._started: Sequence[Item] = ()
         self._facts: dict[int, Record] = {}
         self._rooms: defaultdict[str, list[int]] = defaultdict(list)  # room → seqs, rising
         self._deliveries: defaultdict[str, list[int]] = defaultdict(list)  # audience → seqs, rising
@@ -98,12 +99,15 @@ class MemoryStore(Writer):
 
         await self._perform(act)
 
-    async def _commit(self, items: Sequence[Item]) -> Collection[int]:
+    def _start(self, items: Sequence[Item]) -> None:
+        self._started = items
+
+    async def _finish(self) -> Collection[int]:
         await trio.lowlevel.checkpoint()
         if self.hold_commits is not None:
             await self.hold_commits.wait()
         await self._probe()
-        for item in items:
+        for item in self._started:
             if isinstance(item, Entry):
                 self._write(item)
             else:

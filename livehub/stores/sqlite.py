@@ -1,7 +1,7 @@
 """The log in SQLite: one writer at a time, group commit, readers beside it.
 
-Whoever writes or reads does so in a worker thread; the loop is woken once per batch. Readers have connections of their
-own, see only what is committed and never hold up the writer.
+One thread writes, and wakes the loop once per batch. Readers run in worker threads on connections of their own, see
+only what is committed and never hold up the writer.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ from livehub.stores import reads
 from livehub.stores.directory import LOG_NAME, lock
 from livehub.stores.rows import write
 from livehub.stores.schema import Durability, Identity, open_log, open_reader
+from livehub.stores.thread import Job, Thread
 from livehub.stores.writer import BATCH_MAX_ENTRIES, CLOSE_TIMEOUT_S, QUEUE_MAX_ENTRIES, Item, Writer
 
+THREAD_NAME = "livehub-store"
 READERS = 3
 PROBE_BYTES = 64 * 1024  # more than the free pages that a full file is likely to have
 PRUNE_CHUNK_ROWS = 5_000  # a day's keys in one transaction would hold up every commit behind it
@@ -51,7 +53,8 @@ class SqliteStore(Writer):
         self._connection = connection
         self._identity = identity
         self._readers = list(readers)
-        self._writing = trio.CapacityLimiter(1)
+        self._thread = Thread(THREAD_NAME)
+        self._commit: Job[frozenset[int]] | None = None
         self._reading = trio.CapacityLimiter(len(readers))
         self._abandoned = False  # a commit outlasted the closing deadline: its thread still has the connection
 
@@ -142,15 +145,20 @@ class SqliteStore(Writer):
             log.error("the log cannot be read: %s", error)  # noqa: TRY400
             raise Unavailable from error
 
-    async def _commit(self, items: Sequence[Item]) -> frozenset[int]:
-        return await self._write_in_thread(lambda: self._save(items))
+    def _start(self, items: Sequence[Item]) -> None:
+        self._commit = self._thread.start(lambda: self._save(items))
+
+    async def _finish(self) -> frozenset[int]:
+        commit, self._commit = self._commit, None
+        assert commit is not None
+        return await self._result(commit)
 
     async def _probe(self) -> None:
-        await self._write_in_thread(self._save_probe)
+        await self._result(self._thread.start(self._save_probe))
 
-    async def _write_in_thread(self, job: Callable[[], T]) -> T:
+    async def _result(self, job: Job[T]) -> T:
         try:
-            return await trio.to_thread.run_sync(job, limiter=self._writing, abandon_on_cancel=True)
+            return await job.result()
         except trio.Cancelled:
             self._abandoned = True
             raise
@@ -229,7 +237,7 @@ class SqliteStore(Writer):
     async def _close(self, descriptor: int) -> None:
         """Close the file and give the directory back, unless a thread is still at it: then the process's end does."""
         if not self._abandoned:
-            await trio.to_thread.run_sync(self._close_files, abandon_on_cancel=True)
+            await self._thread.start(self._close_files).result()
             os.close(descriptor)
 
     def _close_files(self) -> None:
@@ -289,3 +297,4 @@ async def open_sqlite(
     finally:
         with trio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
             await store._close(descriptor)
+        store._thread.stop()

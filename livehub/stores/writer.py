@@ -1,8 +1,9 @@
 """The write side of every store: one queue, group commit, answers in the order of `submit`.
 
-Two tasks and one direction. The committer takes what is queued, has it committed in one go and decides what becomes of
-each item; the answerer calls `done` in order while the next batch is already being committed. A store adds only
-`_commit` and `_probe`. Both tasks are shielded: whoever cancels the store still gets every answer, up to a deadline.
+One task takes what is queued, has it committed in one go, decides what becomes of each item and calls `done` in order;
+the next batch is already being committed while it does. A store adds only `_start`, `_finish` and `_probe`. The task is
+shielded: whoever cancels the store still gets every answer, up to a deadline. Each time it waits costs those who wait
+for it a turn of the loop, and turns are long when the loop is busy: so there are no more tasks and queues than this.
 
 When a commit fails, the rooms behind it are ahead of the log. Their tenures are broken and everything else they have
 queued fails untried; other rooms are tried. From then until a probe succeeds nothing new is tried at all, so that a
@@ -28,7 +29,6 @@ from livehub.ports import Entry, Meter
 QUEUE_MAX_ENTRIES = 10_000
 BATCH_MAX_ENTRIES = 1_000
 ANSWERS_PER_TURN = 64  # then other tasks get a turn: a batch of 1,000 callbacks would hold the loop for milliseconds
-BATCHES_UNANSWERED_MAX = 1  # committed while the batch before it is answered
 PROBE_S = 1.0
 CLOSE_TIMEOUT_S = 5.0
 
@@ -48,13 +48,22 @@ Item: TypeAlias = Entry | Chore
 
 
 @dataclass(slots=True)
-class Verdict:
-    """What became of one batch, in order; `facts` of it are in the log. `since` is the time of its first submit."""
+class Batch:
+    """Items that are settled together. `since` is the time of its first submit."""
 
+    items: list[Item]
+    tried: list[int]  # places of the items that a commit was started for
+    since: float
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What became of a batch, item by item; `facts` of it are in the log."""
+
+    batch: Batch
     errors: list[Exception | None]
     facts: int
     committed: bool
-    since: float
 
 
 class Writer(ABC):
@@ -78,8 +87,12 @@ class Writer(ABC):
         self._scope = trio.CancelScope(shield=True)
 
     @abstractmethod
-    async def _commit(self, items: Sequence[Item]) -> Collection[int]:
-        """Commit all items, in order, or raise. Returns the places of those left out for what they themselves hold."""
+    def _start(self, items: Sequence[Item]) -> None:
+        """Begin to commit all items, in order. Nothing else is started before it is finished."""
+
+    @abstractmethod
+    async def _finish(self) -> Collection[int]:
+        """Wait for the commit; raises when it failed. Returns the places of items left out for what they hold."""
 
     @abstractmethod
     async def _probe(self) -> None:
@@ -156,10 +169,7 @@ class Writer(ABC):
     async def _run(self) -> None:
         try:
             with self._scope:
-                send, receive = trio.open_memory_channel[Verdict](BATCHES_UNANSWERED_MAX)
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._commit_batches, send)
-                    nursery.start_soon(self._answer_batches, receive)
+                await self._work()
         finally:
             self._closed.set()
             if self._unanswered:
@@ -168,45 +178,63 @@ class Writer(ABC):
                 _answer(self._unanswered.popleft(), Unavailable())
             self._waiting_for_space.unpark_all()
 
-    async def _commit_batches(self, verdicts: trio.MemorySendChannel[Verdict]) -> None:
-        async with verdicts:
-            while await self._work_waits():
-                count = min(len(self._queue), self._batch_max_entries)
-                batch = [self._queue.popleft() for _ in range(count)]
-                await verdicts.send(await self._settle(batch))
-
-    async def _work_waits(self) -> bool:
-        """Wait until something is queued; False when the store is closing and all is answered."""
+    async def _work(self) -> None:
+        """Commit and answer until the store is closing and all is answered."""
+        verdict: Verdict | None = None
         while True:
             if self._failing and trio.current_time() >= self._probe_at:
                 await self._try_again()
-            if self._queue:
-                return True
-            if self._closing and not self._unanswered:
-                return False
-            self._wake = trio.Event()
-            with trio.move_on_at(self._probe_at if self._failing else math.inf):
-                await self._wake.wait()
+            batch = self._begin() if self._queue else None
+            if verdict is not None:
+                await self._pronounce(verdict)
+            elif batch is None:
+                if self._closing:
+                    return
+                self._wake = trio.Event()
+                with trio.move_on_at(self._probe_at if self._failing else math.inf):
+                    await self._wake.wait()
+            verdict = await self._settle(batch) if batch is not None else None
 
-    async def _settle(self, batch: list[Item]) -> Verdict:
-        """Commit what may be committed, and decide about each item of the batch."""
-        places = [place for place, item in enumerate(batch) if _may_be_tried(item)]
-        tried = set(places)
-        lost: set[int] = set()
-        if places:
+    def _begin(self) -> Batch:
+        """Take a batch from the queue and start to commit what may be committed of it."""
+        count = min(len(self._queue), self._batch_max_entries)
+        items = [self._queue.popleft() for _ in range(count)]
+        batch = Batch(items, [place for place, item in enumerate(items) if _may_be_tried(item)], self._since.popleft())
+        if batch.tried:
+            self._start([items[place] for place in batch.tried])
+        return batch
+
+    async def _settle(self, batch: Batch) -> Verdict:
+        """Wait for the commit and decide about each item of the batch."""
+        tried = frozenset(batch.tried)
+        lost: Collection[int] = ()
+        if tried:
             try:
-                lost = {places[index] for index in await self._commit([batch[place] for place in places])}
+                lost = {batch.tried[index] for index in await self._finish()}
             except Exception as error:  # whatever it was, the rooms must hear of it and the store must go on
                 log.error("commit failed, refusing changes until the disk takes them again: %s", error)  # noqa: TRY400
                 lost = tried
                 self._failing = True
                 self._probe_at = trio.current_time() + PROBE_S
-        verdict = Verdict([], 0, len(lost) < len(tried), self._since.popleft())
-        for place, item in enumerate(batch):
+        verdict = Verdict(batch, [], 0, len(lost) < len(tried))
+        for place, item in enumerate(batch.items):
             verdict.errors.append(_judge(item, place in tried, place in lost))
             if place in tried and place not in lost and isinstance(item, Entry):
                 verdict.facts += len(item.lines)
         return verdict
+
+    async def _pronounce(self, verdict: Verdict) -> None:
+        """Give each item its answer."""
+        if self._meter is not None and verdict.committed:
+            self._meter.committed(verdict.facts, trio.current_time() - verdict.batch.since)
+        for number, error in enumerate(verdict.errors, 1):
+            item = self._unanswered.popleft()
+            if error is None and isinstance(item, Entry) and item.lines:
+                self._head = item.seq + len(item.lines) - 1
+            _answer(item, error)
+            if number % ANSWERS_PER_TURN == 0:
+                await trio.lowlevel.checkpoint()
+        self._waiting_for_space.unpark_all()
 
     async def _try_again(self) -> None:
         try:
@@ -217,21 +245,6 @@ class Writer(ABC):
         else:
             log.warning("the disk takes changes again")
             self._failing = False
-
-    async def _answer_batches(self, verdicts: trio.MemoryReceiveChannel[Verdict]) -> None:
-        async for verdict in verdicts:
-            if self._meter is not None and verdict.committed:
-                self._meter.committed(verdict.facts, trio.current_time() - verdict.since)
-            for number, error in enumerate(verdict.errors, 1):
-                item = self._unanswered.popleft()
-                if error is None and isinstance(item, Entry) and item.lines:
-                    self._head = item.seq + len(item.lines) - 1
-                _answer(item, error)
-                if number % ANSWERS_PER_TURN == 0:
-                    await trio.lowlevel.checkpoint()
-            self._waiting_for_space.unpark_all()
-            if self._closing:
-                self._wake.set()
 
 
 def _writes(entry: Entry) -> bool:

@@ -185,16 +185,20 @@ class Listener:
         async def send(frames: Sequence[Outgoing]) -> None:
             await secure.send_all(b"".join([frame.framed for frame in frames]))
 
+        async def pump() -> None:
+            await outbox.pump()
+            with suppress(OSError):  # TLS cannot end one side only, TCP can
+                stream.socket.shutdown(stdlib_socket.SHUT_WR)
+
         async with trio.open_nursery() as nursery:
             outbox = PumpedOutbox(self._outbox_bytes_max(path), send, nursery.cancel_scope.cancel)
-            nursery.start_soon(outbox.pump)
+            nursery.start_soon(pump)
             await self._websocket(path, prefixed.receive_some, outbox, stream.socket)
 
     async def _websocket(self, path: str, read: Read, outbox: Outbox, sock: trio.socket.SocketType) -> None:
         websocket = WebSocket(read, self._message_bytes_max(path))
         try:
-            serve = await self._accept(path, websocket, outbox, sock)
-            await serve()
+            await (await self._accept(path, websocket, outbox, sock))()
         except BadHandshake as bad:
             outbox.write(WireBytes(bad.response))
         finally:
@@ -202,8 +206,6 @@ class Listener:
                 outbox.finish()
                 with trio.move_on_after(CLOSE_WAIT_S):
                     await outbox.drained()
-                    with suppress(OSError):
-                        sock.shutdown(stdlib_socket.SHUT_WR)
                     await websocket.linger()
             finally:
                 outbox.kill()  # its file descriptor will soon be another connection's

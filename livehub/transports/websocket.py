@@ -7,7 +7,6 @@ with everything else. No task, nursery or cancel scope is made per message.
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import Protocol, TypeAlias
@@ -78,7 +77,7 @@ class WebSocket:
         self._last_words: list[bytes] = []
         self.outbox: Outbox | None = None
         self._read = read
-        self._messages: deque[Message] = deque()
+        self._messages: list[Message] = []  # the next one last; a deque takes 760 bytes also when it is empty
         self._pieces: bytearray | None = None  # of a fragmented message; not a list, as pieces may be empty
         self._text = False
         self._ended = False
@@ -105,6 +104,7 @@ class WebSocket:
             body = response.body or b""
             raise BadHandshake(http_response(response.status_code, bytes(body), "text/plain; charset=utf-8"))
         self.protocol.send_response(response)
+        request.headers.clear()  # the protocol's parser holds on to the request: 4 kB as long as it lives
         self.outbox = outbox
         self._flush()
 
@@ -128,7 +128,7 @@ class WebSocket:
                 self._ended = True
             self._collect(self.protocol.events_received())
             self._flush()
-        return self._messages.popleft()
+        return self._messages.pop()
 
     async def linger(self) -> None:
         """Read until the client ends its side: a close with bytes unread is a reset, which can outrun what was sent."""
@@ -144,6 +144,9 @@ class WebSocket:
                 self._ended = True
             elif event.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
                 self._take(event)
+            if self._ended:  # what came behind a close, or behind a text that was none, is not heard
+                break
+        self._messages.reverse()
 
     def _take(self, frame: WireFrame) -> None:
         if frame.opcode is not Opcode.CONT:

@@ -26,7 +26,7 @@ class NodeMissing(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One thing that a client was told: `kind` is connect, connect_error, disconnect, upgrade, reconnect or event."""
+    """One thing that a client was told: `kind` is event, or what the client itself reports (see client.mjs)."""
 
     kind: str
     args: list[Any]

@@ -43,13 +43,14 @@ class Stage:
         transports: tuple[str, ...] = ("websocket",),
         namespace: str = "/events",
         returns: bool = True,
+        url: str = "",
         **claims: Any,
     ) -> Client:
         """Open a client for a person; it may not be let in. Unless it `returns`, it stays away until told to connect."""
         bearer = self.token(person, **claims) if token is None else token
         return self.node.open(
             f"{person}{device}",
-            self.server.url + namespace,
+            (url or self.server.url) + namespace,
             auth={"token": f"Bearer {bearer}"},
             query={} if query is None else query,
             transports=list(transports),

@@ -53,7 +53,7 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage() -> AsyncIterator[Stage]:
+async def stage(**more: Any) -> AsyncIterator[Stage]:
     """A stage with every feature; sessions come into being when somebody joins."""
-    async with open_hub(*discover(), settings={"sessions": SessionSettings(auto_create=True)}) as hub:
+    async with open_hub(*discover(), settings={"sessions": SessionSettings(auto_create=True)}, **more) as hub:
         yield Stage(hub)

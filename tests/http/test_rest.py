@@ -8,6 +8,8 @@ from trio.testing import MockClock
 
 from livehub.errors import Refused
 from livehub.http.rest import ANSWER_DEADLINE_S, refusal_response
+from livehub.rooms.house import HouseLimits
+from livehub.stores.memory import open_memory
 from tests.http.stage import BODY_BYTES_MAX, stage
 from tests.kit import uuid
 
@@ -69,6 +71,26 @@ async def test_a_room_that_does_not_answer_is_a_504(autojump_clock: MockClock) -
         assert (status, body["error"]["statusCode"]) == (504, 504)
         assert trio.current_time() - began_s == ANSWER_DEADLINE_S
         set_up.hub.store.hold_commits.set()
+
+
+async def test_a_room_whose_inbox_is_full_is_a_504_too(autojump_clock: MockClock) -> None:
+    statuses = []
+    async with (
+        open_memory(queue_max_entries=1) as store,
+        stage(store=store, limits=HouseLimits(inbox_asks_max=1)) as set_up,
+    ):
+        store.hold_commits = trio.Event()
+        began_s = trio.current_time()
+
+        async def create() -> None:
+            statuses.append((await set_up.request("POST", "/api/sessions", "olga", {"id": "s1"}))[0])
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(6):
+                nursery.start_soon(create)
+        assert trio.current_time() - began_s == ANSWER_DEADLINE_S
+        store.hold_commits.set()
+    assert statuses == [504] * 6
 
 
 def test_a_refusal_that_says_when_to_come_back_says_it_in_the_header_too() -> None:

@@ -19,6 +19,7 @@ const commands = {
     socket.on("connect_error", (error) => report("connect_error", error.message, error.data ?? null));
     socket.on("disconnect", (reason) => report("disconnect", reason));
     socket.io.on("open", () => socket.io.engine.once("upgrade", (upgraded) => report("upgrade", upgraded.name)));
+    socket.io.on("close", (reason) => report("engine_close", reason));
     socket.io.on("reconnect", (attempt) => report("reconnect", attempt));
     sockets.set(client, socket);
   },

@@ -219,6 +219,18 @@ async def test_a_used_key_is_known_after_a_restart(autojump_clock: MockClock) ->
             assert anna.events("toy.added") == []
 
 
+async def test_a_repeated_join_seats_the_connection_that_repeats_it(autojump_clock: MockClock) -> None:
+    """A client that was cut off sends its join again, with its key, on a new connection."""
+    async with open_hub(Counter) as hub:
+        data = {"sessionId": "s1", "idempotencyKey": uuid(5)}
+        one, other = ears(ANNA, sid="1"), ears(ANNA, sid="2")
+        for client in (one, other):
+            answer = await (await hub.ask("toy.join", data, client)).answer()
+            assert answer == Answer({"sessionId": "s1"})
+        await hub.do("toy.add", {}, other)
+        assert one.events("toy.added") == other.events("toy.added") == [{"total": 1}]
+
+
 async def test_a_session_named_in_the_payload_comes_first(autojump_clock: MockClock) -> None:
     async with open_hub(Counter) as hub:
         anna = ears(ANNA, sessionId="s1")

@@ -213,6 +213,15 @@ async def test_a_beat_for_listeners_is_silent_without_them(autojump_clock: MockC
         assert await ticks(hub, "toy.ticked") == [2_000, 4_000, 6_000, 8_000, 10_000]
 
 
+async def test_a_room_that_does_not_exist_has_no_beats(autojump_clock: MockClock) -> None:
+    """Else a wrong name would come into being by itself."""
+    async with open_hub(Counter, Metronome, limits=HouseLimits(idle_close_s=IDLE_S)) as hub:
+        await (await hub.command("session:s1", "toy.add", None)).refusal()
+        await trio.sleep(5)
+        assert not hub.room().state.exists
+        assert await ticks(hub, "toy.ticked") == []
+
+
 async def test_a_beat_does_not_wait_for_a_full_inbox(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:

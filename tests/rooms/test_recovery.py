@@ -45,8 +45,8 @@ async def come_back(
     ticket: Ticket = TICKET,
 ) -> Ears:
     """Connect again; what was missed is heard, what is new waits for `release`. Raises `CannotRecover`."""
-    client = ears(who, sid=ticket.sid)
-    await Recovery(hub.house, limits or ReplayLimits()).recover(client.peer, ticket, offset, nothing_to_drain)
+    client = ears(who, sid=TICKET.sid)
+    await Recovery(hub.house, limits or ReplayLimits()).recover(client.peer, TICKET, offset, nothing_to_drain)
     return client
 
 
@@ -107,7 +107,7 @@ async def test_it_works_again_and_again(autojump_clock: MockClock) -> None:
 
 
 async def test_a_quiet_client_comes_back_too(autojump_clock: MockClock) -> None:
-    async with open_hub(Counter) as hub:
+    async with open_hub(Counter, watchdog_s=24 * HOUR_S) as hub:
         anna = await arrive(hub)
         offset = hub.fanout.offset(hub.store.head)
         hub.house.vacate(anna.peer)
@@ -133,6 +133,7 @@ async def test_facts_of_several_audiences_come_once_in_the_order_of_the_log(auto
     async with open_hub(Counter) as hub:
         staff = await arrive(hub, STAFF_MEMBER, "s1", "s2")
         device = await sit(hub, await sit(hub, ears(STAFF_MEMBER, sid="another")), "s2")
+        hub.fanout.subscribe(device.peer, [device.peer.user_audience])
         offset = hub.fanout.offset(hub.store.head)
         hub.house.vacate(staff.peer)
         for number in range(4):
@@ -275,7 +276,9 @@ async def test_too_long_ago_cannot_be_promised(autojump_clock: MockClock) -> Non
         hub.house.vacate(anna.peer)
         await add(hub, ben)
         await trio.sleep(HOUR_S - 10)
-        assert (await come_back(hub, offset, limits=limits)).seqs() == ben.seqs()
+        back = await come_back(hub, offset, limits=limits)
+        assert back.seqs() == ben.seqs()
+        hub.house.vacate(back.peer)
         await trio.sleep(20)
         assert await cannot(hub, offset, limits=limits) == "offset_expired"
 
@@ -286,7 +289,9 @@ async def test_too_much_cannot_be_promised(autojump_clock: MockClock) -> None:
         offset = hub.fanout.offset(hub.store.head)
         hub.house.vacate(anna.peer)
         await add(hub, ben, 5)
-        assert len((await come_back(hub, offset, limits=ReplayLimits(max_facts=5))).events("toy.added")) == 5
+        back = await come_back(hub, offset, limits=ReplayLimits(max_facts=5))
+        assert len(back.events("toy.added")) == 5
+        hub.house.vacate(back.peer)
         await add(hub, ben)
         assert await cannot(hub, offset, limits=ReplayLimits(max_facts=5)) == "offset_expired"
 
@@ -296,7 +301,9 @@ async def test_no_seats_on_disk_prove_nothing_for_an_old_ticket(autojump_clock: 
         await sit(hub, ears(BEN))
         offset = hub.fanout.offset(hub.store.head)
         await trio.sleep(23 * HOUR_S)
-        assert (await come_back(hub, offset)).heard == []
+        back = await come_back(hub, offset)
+        assert back.heard == []
+        hub.house.vacate(back.peer)
         await trio.sleep(2 * HOUR_S)
         assert await cannot(hub, offset) == "seats_unknown"
 
@@ -372,17 +379,45 @@ async def test_who_goes_while_coming_back_leaves_nothing_behind(autojump_clock: 
         offset = hub.fanout.offset(hub.store.head)
         hub.house.vacate(anna.peer)
         for moments in range(20):
-            client = ears(ANNA, sid=TICKET.sid)
+            client, back = ears(ANNA, sid=TICKET.sid), False
+
+            async def return_(client: Ears) -> None:
+                nonlocal back
+                await Recovery(hub.house, ReplayLimits()).recover(client.peer, TICKET, offset, nothing_to_drain)
+                back = True
+
             async with trio.open_nursery() as nursery:
-                recovery = Recovery(hub.house, ReplayLimits())
-                nursery.start_soon(recovery.recover, client.peer, TICKET, offset, nothing_to_drain)
+                nursery.start_soon(return_, client)
                 for _ in range(moments):
                     await trio.lowlevel.checkpoint()
                 nursery.cancel_scope.cancel()
-            if not client.peer._held and client.peer.seats:
-                hub.house.vacate(client.peer)  # it was back already
+            if back:
+                hub.house.vacate(client.peer)
             await settle()
             assert list(hub.room().seats) == [ben.peer], f"after {moments} moments"
+            assert not hub.fanout.heard("user:anna")
+
+
+async def test_who_goes_before_the_room_was_open_is_not_seated_later(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_memory() as store:
+        async with open_hub(Counter, store=store) as hub:
+            await arrive(hub)
+        opened = trio.Event()
+        real = MemoryStore.read
+
+        async def slow(self: MemoryStore, room: str, after: int, limit: int) -> list[Record]:
+            await opened.wait()
+            return await real(self, room, after, limit)
+
+        async with open_hub(Counter, store=store) as hub:
+            monkeypatch.setattr(MemoryStore, "read", slow)
+            with trio.move_on_after(10):
+                await come_back(hub, hub.fanout.offset(hub.store.head))
+            opened.set()
+            await settle()
+            assert hub.room().seats == {}
             assert not hub.fanout.heard("user:anna")
 
 

@@ -112,8 +112,8 @@ class Counter(Feature):
 
     @command("toy.say")
     def say(self, ask: Ask[Word]) -> Outcome:
-        """Speak to staff, to everybody and to oneself: whoever is all of these hears it once, as staff."""
-        return Outcome([Fact("toy.said", {"text": ask.payload.text}, (STAFF, EVERYONE, user(ask.who.id)))])
+        """Speak to oneself, to staff and to everybody: whoever is several of these hears it once, as the first."""
+        return Outcome([Fact("toy.said", {"text": ask.payload.text}, (user(ask.who.id), STAFF, EVERYONE))])
 
     @command("toy.whisper", needs="toy:staff")
     def whisper(self, ask: Ask[Word]) -> Outcome:

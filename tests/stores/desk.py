@@ -110,7 +110,7 @@ class Desk:
 
     @staticmethod
     async def _limit_pages(store: SqliteStore, pages: int) -> None:
-        await store._write_in_thread(lambda: store._connection.pragma("max_page_count", pages))
+        await store._thread.start(lambda: store._connection.pragma("max_page_count", pages)).result()
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -275,6 +276,24 @@ async def test_probes_come_in_time_although_asks_keep_coming(
         assert trio.current_time() - start < 1.5
 
 
+async def test_the_next_batch_is_started_before_the_last_is_answered(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_desk(kind, tmp_path, batch_max_entries=1) as desk:
+        seen: list[str] = []
+        start = desk.store._start
+
+        def noting_start(items: Sequence[writer.Item]) -> None:
+            seen.append("start")
+            start(items)
+
+        monkeypatch.setattr(desk.store, "_start", noting_start)
+        for _ in range(3):
+            desk.submit(ONE, then=lambda: seen.append("answer"))
+        assert await desk.submit().answer() is None
+    assert seen == ["start", "start", "answer", "start", "answer", "answer"]
+
+
 async def test_an_empty_entry_waits_for_those_before_it(kind: str, tmp_path: Path) -> None:
     async with open_desk(kind, tmp_path, batch_max_entries=2) as desk:
         before = [desk.submit(ONE) for _ in range(5)]
@@ -341,12 +360,16 @@ async def test_a_closed_store_takes_nothing(kind: str, tmp_path: Path) -> None:
 async def test_a_disk_that_never_answers_is_left_at_the_deadline(
     autojump_clock: trio.testing.MockClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with open_desk("memory", tmp_path, batch_max_entries=2) as desk:
-        assert isinstance(desk.store, MemoryStore)
-        desk.store.hold_commits = trio.Event()
-        asked = [desk.submit(ONE) for _ in range(5)]
-        start = trio.current_time()
-    assert trio.current_time() - start == pytest.approx(writer.CLOSE_TIMEOUT_S)
+    async with trio.open_nursery() as nursery:
+        async with open_desk("memory", tmp_path, queue_max_entries=5, batch_max_entries=2) as desk:
+            assert isinstance(desk.store, MemoryStore)
+            desk.store.hold_commits = trio.Event()
+            asked = [desk.submit(ONE) for _ in range(5)]
+            nursery.start_soon(desk.store.space)  # or it would wait for ever
+            start = trio.current_time()
+        assert trio.current_time() - start == pytest.approx(writer.CLOSE_TIMEOUT_S)
+        nursery.cancel_scope.deadline = trio.current_time() + 1
+    assert not nursery.cancel_scope.cancelled_caught
     assert desk.answered == asked
     assert all(isinstance(one.answers[0], Unavailable) for one in asked)
     assert "5 entries refused" in caplog.text

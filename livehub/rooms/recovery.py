@@ -4,6 +4,10 @@ The order is what makes it exact. (1) Everything that the old connection had ask
 on disk say which audiences it heard, and since when. (3) In one step without a pause, the log's head is taken, and the
 peer is subscribed but *held*. (4) What lies between its offset and that head is read and sent. (5) What was held goes
 out. Nothing falls between the steps, and nothing comes twice.
+
+A stock client keeps what comes before the CONNECT's answer, also when the connection is cut right there, but counts it
+only after the answer. If it then comes with its old offset, how much it has of the replay cannot be known: so a replay
+is noted on disk before its first byte goes out, and is not begun a second time.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from dataclasses import dataclass
 
 import trio
 
-from livehub.ports import Entry, Record, Tenure
+from livehub.ports import Entry, Record, SeatRecord, Tenure
 from livehub.rooms.house import House
 from livehub.rooms.peer import Peer
 from livehub.rooms.tickets import Ticket
@@ -22,6 +26,8 @@ from livehub.wire.frames import Frame
 
 LEFT = ""
 """In place of a room's name: the client said goodbye, so there is nothing to come back to."""
+TRIED = "!"
+"""In place of a room's name: a replay up to `since` was begun."""
 OFFSET = re.compile(r"([0-9a-z]{1,16})-([0-9]{1,18})\Z")
 REPLAY_CHUNK_BYTES = 128 * 1024
 """Written before waiting for the client to take it: a replay may be larger than an outbox."""
@@ -39,7 +45,10 @@ class ReplayLimits:
 
 
 class CannotRecover(Exception):
-    """Exactness cannot be promised; `reason` is `offset_unknown`, `offset_expired`, `seats_unknown` or `seat_lost`."""
+    """Exactness cannot be promised.
+
+    `reason` is `offset_unknown`, `offset_expired`, `seats_unknown`, `seat_lost` or `replay_cut`.
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -64,9 +73,11 @@ class Recovery:
         seen = self._seen(offset)
         try:
             async with self._readers:
-                await self._sit(peer, ticket)
+                await self._sit(peer, ticket, seen)
                 head, missed = await self._missed(peer, seen)
-            await self._write(peer, missed, drained)
+            if missed:
+                await self._note_try(peer, missed[-1].seq)
+                await self._write(peer, missed, drained)
         except BaseException:
             self._withdraw(peer)
             raise
@@ -81,12 +92,16 @@ class Recovery:
             raise CannotRecover("offset_unknown")
         return int(found[2])
 
-    async def _sit(self, peer: Peer, ticket: Ticket) -> None:
-        await self._barrier()
+    async def _sit(self, peer: Peer, ticket: Ticket, seen: int) -> None:
+        await self._commit(Entry(Tenure(), "", 0, lambda _: None))  # after it, all that was asked before is answered
         records = await self._hub.store.seats(ticket.sid)
         if not records and ticket.made_ms < self._hub.clock_ms() - self._limits.window_ms:
             raise CannotRecover("seats_unknown")  # they may have been pruned: none on disk proves nothing
+        if any(record.room == TRIED and seen < record.since for record in records):
+            raise CannotRecover("replay_cut")
         for record in records:
+            if record.room == TRIED:
+                continue
             if record.room == LEFT or await self._house.resume(peer, record) is None:
                 raise CannotRecover("seat_lost")
 
@@ -125,8 +140,23 @@ class Recovery:
         self._house.vacate(peer)
         peer.forget_held()
 
-    async def _barrier(self) -> None:
-        """Wait until everything that was submitted to the log before is answered."""
+    async def _note_try(self, peer: Peer, upto: int) -> None:
+        entry = Entry(Tenure(), "", self._hub.clock_ms(), lambda _: None)
+        entry.takes = [SeatRecord(peer.sid, TRIED, peer.person.id, (), upto, entry.at_ms)]
+        if await self._commit(entry) is not None:
+            raise CannotRecover("unavailable")
+
+    async def _commit(self, entry: Entry) -> Exception | None:
+        """Submit an entry and wait for its turn; the error if it could not be saved."""
         answered = trio.Event()
-        self._hub.store.submit(Entry(Tenure(), "", 0, lambda _: answered.set()))
+        result: Exception | None = None
+
+        def done(error: Exception | None) -> None:
+            nonlocal result
+            result = error
+            answered.set()
+
+        entry.done = done
+        self._hub.store.submit(entry)
         await answered.wait()
+        return result

@@ -7,6 +7,7 @@ Hypercorn can see it then, so the same sessions are carried through ASGI.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 import trio
@@ -33,6 +34,10 @@ class Dispatch:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope."""
+        with suppress(trio.BusyResourceError):  # Hypercorn was closing the connection while it was answered
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         path = mount_path(scope["path"]) if kind != "lifespan" else ""
         if kind == "http" and path in self._polling:

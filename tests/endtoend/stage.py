@@ -9,6 +9,7 @@ from tests.endtoend.node import Client, Node
 from tests.harness import Server
 
 RECONNECTION_DELAY_MS = 50
+CONNECT_TIMEOUT_MS = 20_000  # the client's default
 
 
 def key() -> str:
@@ -44,6 +45,7 @@ class Stage:
         namespace: str = "/events",
         returns: bool = True,
         url: str = "",
+        patience_ms: int = CONNECT_TIMEOUT_MS,
         **claims: Any,
     ) -> Client:
         """Open a client for a person; it may not be let in. Unless it `returns`, it stays away until told to connect."""
@@ -55,6 +57,7 @@ class Stage:
             query={} if query is None else query,
             transports=list(transports),
             reconnection=returns,
+            timeout=patience_ms,
             reconnectionDelay=RECONNECTION_DELAY_MS,
             reconnectionDelayMax=2 * RECONNECTION_DELAY_MS,
             rejectUnauthorized=False,

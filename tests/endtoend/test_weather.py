@@ -13,6 +13,8 @@ from tests.harness import Server
 
 CUTS = 25
 BYTES_UNTIL_CUT = (1, 6_000)
+PATIENCE_MS = 1_000
+"""The client does not notice a WebSocket that ends between the 101 and the open packet, except by this timeout."""
 MISSED = 30
 
 
@@ -26,7 +28,7 @@ async def test_cuts_anywhere_lose_and_repeat_nothing(
     stage = Stage(shared_server, node)
     ada = await stage.enter("ada")
     async with weather_before(shared_server) as weather:
-        grace = await stage.enter("grace", url=weather.url, transports=transports)
+        grace = await stage.enter("grace", url=weather.url, transports=transports, patience_ms=PATIENCE_MS)
         said = 0
         for _ in range(CUTS):
             cuts, lives = weather.cuts, len(grace.reports("connect"))

@@ -112,7 +112,7 @@ async def test_a_flood_is_shown_four_times_a_second_and_the_latest_wins(autojump
         shown = [item["count"] for item in client.events("c.count")]
         assert shown[-1] == 200
         assert shown == sorted(set(shown))
-        assert 2 / VIEW_INTERVAL_S <= len(shown) <= 2 / VIEW_INTERVAL_S + 2
+        assert 8 <= len(shown) <= 10
 
 
 async def test_what_stands_still_is_not_shown_again(autojump_clock: MockClock) -> None:

@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from livehub.transports.asgi import mount_path
+from livehub.transports.asgi import Dispatch, mount_path
 from livehub.transports.connection import Rejected
 from livehub.transports.handshake import EngineSettings
 from livehub.wire.frames import BinaryFrame, Frame
@@ -171,3 +171,14 @@ async def test_writes_after_the_end_are_dropped() -> None:
 
 def test_a_mount_ends_with_a_slash() -> None:
     assert mount_path("/socket.io") == mount_path("/socket.io/") == "/socket.io/"
+
+
+async def test_an_answer_that_meets_the_end_of_its_connection_is_no_error() -> None:
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request"}
+
+    async def send(message: object) -> None:
+        raise trio.BusyResourceError
+
+    scope = {"type": "http", "path": "/nothing", "method": "GET", "headers": [], "query_string": b""}
+    await Dispatch({}, None, lambda _: None)(scope, receive, send)

@@ -11,6 +11,7 @@ import logging
 import resource
 import signal
 import ssl
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -108,7 +109,7 @@ async def serve(settings: Settings, announce: Callable[[str], None], stop: trio.
             )
             await outer.start(listener.run, sockets)
             outer.start_soon(feed_watchdog)
-            _settle_memory(settings)
+            _settle(settings)
             notify("READY=1")
             announce(_url(settings, sockets[0]))
             await stop.wait()
@@ -313,8 +314,9 @@ def _replay_limits(settings: Settings) -> ReplayLimits:
     return ReplayLimits(window_ms, settings.replay.max_facts, settings.engine.outbox_bytes_max)
 
 
-def _settle_memory(settings: Settings) -> None:
+def _settle(settings: Settings) -> None:
     """What is there after the start stays: the collector need not look at it again."""
+    sys.setswitchinterval(settings.runtime.switch_interval_ms / 1000)
     gc.collect()
     if settings.runtime.gc_freeze:
         gc.freeze()

@@ -278,9 +278,27 @@ async def test_too_long_ago_cannot_be_promised(autojump_clock: MockClock) -> Non
         await trio.sleep(HOUR_S - 10)
         back = await come_back(hub, offset, limits=limits)
         assert back.seqs() == ben.seqs()
+        offset = hub.fanout.offset(hub.store.head)
         hub.house.vacate(back.peer)
-        await trio.sleep(20)
+        await add(hub, ben)
+        await trio.sleep(HOUR_S + 10)
         assert await cannot(hub, offset, limits=limits) == "offset_expired"
+
+
+async def test_a_replay_that_may_have_been_heard_in_part_is_not_begun_again(autojump_clock: MockClock) -> None:
+    """A stock client keeps what came before the CONNECT's answer, but comes back with its old offset."""
+    async with open_hub(Counter) as hub:
+        anna, ben = await arrive(hub), await sit(hub, ears(BEN))
+        offset = hub.fanout.offset(hub.store.head)
+        hub.house.vacate(anna.peer)
+        await add(hub, ben, 5)
+        back = await come_back(hub, offset)
+        heard_to = hub.fanout.offset(back.seqs()[-1])
+        hub.house.vacate(back.peer)
+        await add(hub, ben)
+        assert await cannot(hub, offset) == "replay_cut"
+        again = await come_back(hub, heard_to)
+        assert again.seqs() == ben.seqs()[5:]
 
 
 async def test_too_much_cannot_be_promised(autojump_clock: MockClock) -> None:
@@ -291,8 +309,9 @@ async def test_too_much_cannot_be_promised(autojump_clock: MockClock) -> None:
         await add(hub, ben, 5)
         back = await come_back(hub, offset, limits=ReplayLimits(max_facts=5))
         assert len(back.events("toy.added")) == 5
+        offset = hub.fanout.offset(hub.store.head)
         hub.house.vacate(back.peer)
-        await add(hub, ben)
+        await add(hub, ben, 6)
         assert await cannot(hub, offset, limits=ReplayLimits(max_facts=5)) == "offset_expired"
 
 

@@ -31,6 +31,8 @@ WRITER_CACHE_KIB = 16 * 1024
 BUSY_TIMEOUT_MS = 5_000  # somebody's sqlite3 shell
 STATEMENTS_CACHED = 256
 
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
 SCHEMA = """
 create table meta(name text primary key, value) without rowid;
 create table fact(
@@ -90,9 +92,10 @@ def open_log(file: Path, durability: Durability, now_ms: int) -> tuple[apsw.Conn
         new = _is_new(connection, file)
         if unclean and not new and file.stat().st_size < CHECKED_FILE_MAX_BYTES:
             _check(connection, file)
-        _tune(connection, durability)
+        _tune(connection)
         if new:
             _create(connection, now_ms)
+        _begin_run(connection, durability)
         return connection, _identity(connection)
     except apsw.NotADBError as error:
         connection.close()
@@ -135,9 +138,31 @@ def _check(connection: apsw.Connection, file: Path) -> None:
         raise StoreError(f"{file} is damaged ({where}). Restore a backup, or move it away to begin a new log")
 
 
-def _tune(connection: apsw.Connection, durability: Durability) -> None:
+def end_run(connection: apsw.Connection) -> None:
+    """Note that the log was closed with everything in it; to be called before the last checkpoint."""
+    connection.execute("delete from meta where name = 'loose'")
+
+
+def _begin_run(connection: apsw.Connection, durability: Durability) -> None:
+    """With durability "os" a crash of the system may take facts that clients have seen, and their seqs come again.
+
+    Such a log must not pass for the one that clients know: it gets a new epoch. A crash of livehub alone loses nothing.
+    """
+    boot = BOOT_ID.read_text().strip()
+    loose = connection.execute("select value from meta where name = 'loose'").get
+    if loose not in (None, boot):
+        connection.execute("update meta set value = ? where name = 'epoch'", (new_epoch(),))
+    if durability == "os" and loose != boot:
+        connection.execute("insert or replace into meta(name, value) values ('loose', ?)", (boot,))
+    elif durability == "disk" and loose is not None:
+        end_run(connection)
+    if durability == "os":
+        connection.pragma("synchronous", "normal")
+
+
+def _tune(connection: apsw.Connection) -> None:
     connection.pragma("journal_mode", "wal")
-    connection.pragma("synchronous", "full" if durability == "disk" else "normal")
+    connection.pragma("synchronous", "full")
     connection.pragma("wal_autocheckpoint", WAL_CHECKPOINT_PAGES)
     connection.pragma("journal_size_limit", WAL_KEPT_MAX_BYTES)
     connection.pragma("cache_size", -WRITER_CACHE_KIB)

@@ -23,7 +23,7 @@ from livehub.ports import Entry, KeyRecord, Meter, Record, SeatRecord, TellRecor
 from livehub.stores import reads
 from livehub.stores.directory import LOG_NAME, lock
 from livehub.stores.rows import write
-from livehub.stores.schema import Durability, Identity, open_log, open_reader
+from livehub.stores.schema import Durability, Identity, end_run, open_log, open_reader
 from livehub.stores.thread import Job, Thread
 from livehub.stores.writer import BATCH_MAX_ENTRIES, CLOSE_TIMEOUT_S, QUEUE_MAX_ENTRIES, Item, Writer
 
@@ -244,6 +244,7 @@ class SqliteStore(Writer):
         for reader in self._readers:
             reader.close()
         try:
+            end_run(self._connection)
             self._connection.execute("pragma wal_checkpoint(truncate)").fetchall()
         except apsw.Error as error:
             log.warning("the log closes unfinished, the next start completes it: %s", error)

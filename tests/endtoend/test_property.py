@@ -1,14 +1,12 @@
 """Whatever happens in whatever order: every client hears all of a session once, in order, from its join to the end.
 
-Everything above the wire is real and in this process, in virtual time. Networks lose the end of what was sent to them,
-connections die unnoticed, the process ends, the disk is full for a while. The clients here keep what stock clients
-keep: `pid`, the last offset, and events that came before the CONNECT's answer.
+Everything above the wire is real and in this process, in virtual time. Networks lose the end of what was sent, servers
+do not notice that clients are gone, the process ends, the disk is full for a while.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -18,97 +16,104 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from livehub.stores.memory import MemoryStore, open_memory
-from tests.contracts.stage import FakeSocket, Stage, stage
-from tests.kit import settle, uuid
+from tests.contracts.stage import Stage, stage
+from tests.endtoend.lines import SESSION, Client
+from tests.kit import settle
 
 CLIENTS = 4
-SESSION = "s1"
-EVERYTHING_FACTS = 100_000
-PROBED_AFTER_S = 3.0
-VIRTUAL_DEADLINE_S = 1e5
+FACTS_MAX = 100_000
+DISK_PROBED_AFTER_S = 3.0
+PAUSES_S = (0.0, 0.005, 0.02, 1.5, 400.0)
+"""Within a tick, across a tick, across a probe of the disk, until an idle room closes."""
+
+WHO = st.integers(0, CLIENTS - 1)
+LOST = st.integers(0, 6)
+STEP = st.one_of(
+    st.tuples(st.just("say"), WHO, st.integers(1, 3)),
+    st.tuples(st.just("come"), WHO),
+    st.tuples(st.just("cut"), WHO, LOST, st.booleans()),
+    st.tuples(st.just("pause"), st.sampled_from(PAUSES_S)),
+    st.tuples(st.just("settle")),
+    st.tuples(st.just("disk"), st.booleans()),
+    st.tuples(st.just("crash"), LOST),
+)
 
 
-class Line(FakeSocket):
-    """A connection: the server's end of it goes at once when the server ends it."""
+class World:
+    """Clients, a log, and a process that ends and starts again."""
 
-    def __init__(self, stage: Stage, asked: str) -> None:
-        super().__init__({}, {})
-        self.stage = stage
-        self.over = False
-        self.asked = asked  # the ticket that the client came with
-        self.connection.close = self.connection.abort = self.end  # type: ignore[method-assign]  # what a transport does
+    def __init__(self, steps: Sequence[tuple[Any, ...]]) -> None:
+        self.clients = [Client(f"client{number}") for number in range(CLIENTS)]
+        self._steps = list(steps)
 
-    def end(self, reason: str) -> None:
-        """The transport is over."""
-        if not self.over:
-            self.over = True
-            self.connected = False
-            self.stage.events.gone(self, reason)
+    async def run(self) -> None:
+        """Take all steps, let everybody come back, and look at what they heard."""
+        async with open_memory() as store:
+            while True:
+                async with stage(store) as process, trio.open_nursery() as nursery:
+                    crashed = await self._live(process, store, nursery)
+                    if not crashed:
+                        await self._come_to_rest(process, store, nursery)
+                    nursery.cancel_scope.cancel()
+                if not crashed:
+                    break
+            records = await store.read(f"session:{SESSION}", 0, FACTS_MAX)
+        facts = [(record.seq, orjson.loads(record.data)) for record in records if record.kind == "chat.message.new"]
+        self._check([(seq, data["message"]["text"]) for seq, data in facts])
+
+    async def _live(self, process: Stage, store: MemoryStore, nursery: trio.Nursery) -> bool:
+        """Take steps in one life of the process: whether it crashed."""
+        while self._steps:
+            name, *args = self._steps.pop(0)
+            if name == "say":
+                self.clients[args[0]].say(args[1])
+            elif name == "come":
+                self.clients[args[0]].come(process, nursery)
+            elif name == "cut":
+                self.clients[args[0]].lose(args[1], noticed=args[2])
+            elif name == "pause":
+                await trio.sleep(args[0])
+            elif name == "settle":
+                await settle()
+            elif name == "disk":
+                store.fail_commits = args[0]
+            else:
+                for client in self.clients:
+                    client.lose(args[0], noticed=False)
+                return True
+        return False
+
+    async def _come_to_rest(self, process: Stage, store: MemoryStore, nursery: trio.Nursery) -> None:
+        store.fail_commits = False
+        await trio.sleep(DISK_PROBED_AFTER_S)
+        for _ in range(2):  # a client that the first round showed to be out comes back in the second
+            for client in self.clients:
+                client.take()
+                client.come(process, nursery)
+            await settle()
+            await trio.sleep(1.0)
+        self.clients[0].say(1)
+        await trio.sleep(1.0)
+        await settle()
+        for client in self.clients:
+            client.take()
+
+    def _check(self, log: list[tuple[int, str]]) -> None:
+        texts = [text for _, text in log]
+        assert len(set(texts)) == len(texts), "something is in the log twice"
+        for client in self.clients:
+            mine = [text for text in texts if text.startswith(f"{client.name} ")]
+            assert mine == sorted(mine, key=lambda text: int(text.split()[1])), "a client's own order"
+            assert not set(client.acked) - set(texts), "acknowledged, and lost"
+            assert not set(client.refused) & set(texts), "refused, and kept"
+            assert client.heard == texts[len(texts) - len(client.heard) :], f"{client.name}: a gap, or something twice"
+            assert client.since is not None, f"{client.name} is not in the session at the end"
+            due = [text for seq, text in log if seq > client.since]
+            assert len(client.heard) >= len(due), f"{client.name} did not hear {due[: len(due) - len(client.heard)]}"
+        assert self.clients[0].acked
+        assert texts[-1] == self.clients[0].acked[-1]
 
 
-@dataclass
-class Client:
-    """A stock client, and what it must have heard."""
-
-    name: str
-    pid: str | None = None
-    offset: str | None = None
-    line: Line | None = None
-    read: int = 0
-    early: list[Any] = field(default_factory=list)
-    heard: list[str] = field(default_factory=list)
-    due: int = 0  # how many messages there were when its last join was acknowledged
-    joined: bool = False
-    said: int = 0
-    acked: list[str] = field(default_factory=list)
-    asked: dict[int, str] = field(default_factory=dict)
-
-    def take(self, lost: int = 0) -> None:
-        """Read what came, but for the last few things, which the network lost."""
-        if self.line is None:
-            return
-        told = self.line.told
-        upto = max(self.read, len(told) - lost)
-        for name, *args in told[self.read : upto]:
-            self._hear(name, args)
-        self.read = upto
-
-    def lose(self, lost: int = 0) -> None:
-        """The connection is over for the client; the server may not know."""
-        self.take(lost)
-        self.line, self.read = None, 0
-        self.asked.clear()
-
-    def _hear(self, name: str, args: list[Any]) -> None:
-        assert self.line is not None
-        if name == "CONNECT":
-            recovered = self.pid is not None and self.line.pid == self.pid
-            self.pid = self.line.pid
-            if not recovered:
-                self.heard, self.early, self.joined, self.offset = [], [], False, None
-            early, self.early = self.early, []
-            for event in early:
-                self._emit(*event)
-            self.connected = True
-        elif name == "ACK":
-            number, answer = args[0]
-            text = self.asked.pop(number)
-            if answer["success"] and text:
-                self.acked.append(text)
-            elif answer["success"]:
-                self.joined = True
-        elif self.line.sid:
-            (self._emit if self._answered() else self._keep)(name, args)
-
-    def _answered(self) -> bool:
-        assert self.line is not None
-        return ("CONNECT", self.line.sid) in self.line.told[: self.read + 1]
-
-    def _keep(self, name: str, args: list[Any]) -> None:
-        self.early.append((name, args))
-
-    def _emit(self, name: str, args: list[Any]) -> None:
-        if len(args) > 1 and isinstance(args[-1], str):
-            self.offset = args[-1]
-        if name == "chat.message.new":
-            self.heard.append(args[0]["text"])
+@given(st.lists(STEP, max_size=40))
+def test_everybody_hears_everything_once_in_order(steps: list[tuple[Any, ...]]) -> None:
+    trio.run(World(steps).run, clock=MockClock(autojump_threshold=0))

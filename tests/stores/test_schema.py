@@ -151,3 +151,27 @@ def test_a_reader_reads(file: Path) -> None:
     assert reader.execute("select value from meta where name = 'epoch'").get == identity.epoch
     reader.close()
     connection.close()
+
+
+def epoch_after(file: Path, durability: schema.Durability, *, closed: bool = False) -> str:
+    """Open the log, and leave it as a crash would, unless it is `closed`. Its epoch."""
+    connection, identity = schema.open_log(file, durability, 1)
+    if closed:
+        schema.end_run(connection)
+    connection.close()
+    return identity.epoch
+
+
+def test_a_log_that_the_system_may_have_shortened_is_another_one(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    booted = file.with_name("boot_id")
+    monkeypatch.setattr(schema, "BOOT_ID", booted)
+    booted.write_text("one\n")
+    first = epoch_after(file, "os")
+    assert epoch_after(file, "os") == first  # livehub crashed, the system did not
+    booted.write_text("two\n")
+    second = epoch_after(file, "os", closed=True)
+    assert second != first  # the system crashed
+    booted.write_text("three\n")
+    assert epoch_after(file, "disk") == second  # it was closed before the system went down
+    booted.write_text("four\n")
+    assert epoch_after(file, "os") == second  # a crash that durability "disk" survives

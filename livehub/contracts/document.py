@@ -34,7 +34,7 @@ def contract_text(catalog: Catalog, namespace: str) -> str:
 _BUILT_IN = {
     "connectionAcknowledged {userId}": "On every connection, recovered or not. To the client.",
     "systemError {message, reason, retryAfterMs?}": "What failed without an ack, or why a client is shown out.",
-    "session.snapshot {sessionId, messages}": "After session.join when an earlier stand could not be recovered.",
+    "session.snapshot {sessionId, messages}": "After a session.join that took a seat: what a screen begins with.",
 }
 
 

@@ -111,7 +111,6 @@ class Entrance:
         made_ms = self._hub.clock_ms()
         new = Ticket(urlsafe_b64encode(secrets.token_bytes(SID_BYTES)).decode(), made_ms)
         peer = self._admit(socket, person, expires_s, new)
-        peer.snapshot_due = auth.get("pid") is not None
         peer.hold(self._limits.held_bytes_max)
         self._hub.fanout.subscribe(peer, [peer.user_audience])
         return Entered(peer, self._pid(new, peer), self._hub.store.head, recovered=False)

@@ -7,6 +7,7 @@ audiences hears each fact once, and everybody hears facts in the order of the lo
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol, TypeAlias
@@ -21,6 +22,9 @@ from livehub.wire.frames import Frame, Kind
 
 PENDING_BYTES_MAX = 256 * 1024
 """Beyond this a tick does not wait: joined frames must stay far below an outbox's bound."""
+
+
+log = logging.getLogger(__name__)
 
 
 class Vocabulary(Protocol):
@@ -163,7 +167,10 @@ class Fanout:
             return
         joined = frames[0].framed if len(frames) == 1 else b"".join([frame.framed for frame in frames])
         for peer in peers:
-            peer.write(frames, joined)
+            try:
+                peer.write(frames, joined)
+            except Exception:  # a defect below one client is not to silence the others
+                log.exception("a client could not be written to")
         self._meter.fanned_out(len(frames) * len(peers), len(joined) * len(peers))
 
     def _first_heard(self, audiences: tuple[str, ...]) -> dict[Peer, str]:

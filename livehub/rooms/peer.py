@@ -44,7 +44,6 @@ class Peer:
         "recoverable",
         "seats",
         "sid",
-        "snapshot_due",
         "vocabulary",
     )
 
@@ -68,7 +67,6 @@ class Peer:
         self.recoverable = recoverable
         self.seats: dict[str, Seat] = {}  # room → seat, in the order they were asked for
         self.gone = False
-        self.snapshot_due = False
         self._asking = 0
         self._answered: trio.Event | None = None
         self._held: list[tuple[Sequence[Frame], bytes]] | None = None
@@ -126,7 +124,7 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an ask came to, for whoever asked: the ack beside `"success": true`, and a snapshot if one is due."""
+    """What an ask came to, for whoever asked: the ack beside `"success": true`; for who took a seat, a snapshot."""
 
     reply: dict[str, JSON]
     replayed: bool = False

@@ -205,8 +205,7 @@ class Room:
             parts = self._hub.catalog.seats(self.kind, request.who.can)
             self.seats[peer] = seat = peer.seats[self.name] = Seat(self.name, self.state.audiences(parts))
             written.taken = seat
-            if peer.snapshot_due:
-                written.snapshot = self.state.snapshot(request.who)
+            written.snapshot = self.state.snapshot(request.who)
         elif seating is Seating.LEAVES and peer in self.seats:
             written.left = self.seats.pop(peer)
             peer.seats.pop(self.name, None)
@@ -238,8 +237,6 @@ class Room:
         if peer is not None and written.left is not None:
             self._hub.fanout.unsubscribe(peer, written.left.audiences)
         answer = Answer(written.performed.reply, snapshot=written.snapshot)
-        if written.snapshot is not None and peer is not None:
-            peer.snapshot_due = False
         if request.claim is not None:
             self._hub.keys.settle(request.claim, answer)
         request.reply(answer)

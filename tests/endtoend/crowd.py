@@ -9,6 +9,7 @@ import json
 import selectors
 import socket
 import time
+from contextlib import suppress
 from uuid import uuid4
 
 from tests.endtoend.wire import UPGRADE, WEBSOCKET, masked
@@ -57,8 +58,8 @@ class Reader:
             return
         assert piece, f"cut off after {self.seen} messages"
         data, at = self._pending + piece, 0
-        while (end := _frame_end(data, at)) is not None:
-            start, end = end
+        while (frame := _frame_end(data, at)) is not None:
+            start, end = frame
             if data.startswith(MESSAGE, start):
                 place = data.index(TEXT, start) + len(TEXT)
                 number = int(data[place : place + DIGITS])
@@ -68,6 +69,13 @@ class Reader:
                 assert REFUSED not in data[start:end], data[start:end]
             at = end
         self._pending = data[at:]
+
+    def read_to_the_end(self) -> None:
+        """Read on until the server's end of it; what is still there is thrown away."""
+        self.socket.settimeout(SETUP_DEADLINE_S)
+        with suppress(ConnectionResetError):
+            while self.socket.recv(RECEIVE_BYTES):
+                pass
 
     def _say(self, data: bytes) -> None:
         self.socket.sendall(data)

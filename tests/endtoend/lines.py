@@ -96,7 +96,12 @@ class Client:
         if self._pid is not None:
             auth |= {"pid": self._pid, "offset": self._offset}
         nursery.start_soon(self._line.serve, auth)
-        self._ask("session.join", {"sessionId": SESSION}, "")
+        self.join()
+
+    def join(self) -> None:
+        """Join; twice is no error."""
+        if self._line is not None and not self._line.over:
+            self._ask("session.join", {"sessionId": SESSION}, "")
 
     def say(self, times: int) -> None:
         """Send messages, if there is a connection to send them on."""

@@ -71,6 +71,7 @@ class Client:
         """The Node process reports."""
         self.told.append(told)
         self._news.set()
+        self._news = trio.Event()
 
     def payloads(self, event: str) -> list[Any]:
         """First argument of every such event so far, in order."""
@@ -83,7 +84,6 @@ class Client:
     async def until(self, holds: Callable[[], Any]) -> Any:
         """Wait until this holds, looking again whenever the client is told something: its value."""
         while not (value := holds()):
-            self._news = trio.Event()
             await self._news.wait()
         return value
 

@@ -48,7 +48,7 @@ class Stage:
         patience_ms: int = CONNECT_TIMEOUT_MS,
         **claims: Any,
     ) -> Client:
-        """Open a client for a person; it may not be let in. Unless it `returns`, it stays away until told to connect."""
+        """Open a client for a person; it may not be let in. Unless it `returns`, it stays away until told to."""
         bearer = self.token(person, **claims) if token is None else token
         return self.node.open(
             f"{person}{device}",

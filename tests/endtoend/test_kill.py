@@ -123,7 +123,9 @@ async def _round(server: Server, stage: Stage, observer: Client, seed: int) -> N
 
 
 @pytest.mark.deadline_s(3_600)
-async def test_nothing_acknowledged_or_shown_is_lost(server: Server, node: Node, request: pytest.FixtureRequest) -> None:
+async def test_nothing_acknowledged_or_shown_is_lost(
+    server: Server, node: Node, request: pytest.FixtureRequest
+) -> None:
     rounds: int = request.config.getoption("--kill-rounds")
     first_seed = int(os.environ.get("LIVEHUB_KILL_SEED") or random.SystemRandom().randrange(1 << 32))
     stage = Stage(server, node)

@@ -90,6 +90,7 @@ class World:
             for client in self.clients:
                 client.take()
                 client.come(process, nursery)
+                client.join()  # the first join may have been refused while the disk was full
             await settle()
             await trio.sleep(1.0)
         self.clients[0].say(1)

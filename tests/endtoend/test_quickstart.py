@@ -13,7 +13,6 @@ import trio
 from tests.endtoend.node import node_command
 from tests.harness import Server
 
-
 COPIED_SHA256 = "0532de915c45fbd2d7f910137c7b5d63cea55b536d732e9fddca408a014a5023"
 
 

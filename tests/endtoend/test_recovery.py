@@ -1,4 +1,4 @@
-"""Connection State Recovery with the stock client: exactly what was missed, as often as it takes, or plainly refused."""
+"""Connection State Recovery with the stock client: exactly what was missed, as often as it takes, or refused."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ async def test_a_client_that_said_goodbye_starts_anew_with_a_snapshot(stage: Sta
     said: Any = await grace.ask("chat.message.send", {"text": "x", "idempotencyKey": key(), "sessionId": stage.session})
     assert said["error"]["message"] == "You must join the session first"
     await grace.ask("session.join", {"sessionId": stage.session})
-    (snapshot,) = await grace.heard("session.snapshot")
+    _, snapshot = await grace.heard("session.snapshot", 2)
     assert snapshot["sessionId"] == stage.session
     assert texts(snapshot["messages"]) == ["before", "meanwhile"]
 

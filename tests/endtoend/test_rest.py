@@ -63,7 +63,11 @@ async def test_history_is_for_participants_and_managers(stage: Stage) -> None:
         ("nonsense", (401, "Authentication failed")),
     ):
         assert _refused(await stage.server.request("GET", path, token)) == expected
-    for reader in (stage.token("ada"), stage.token("boss", role="ADMIN"), stage.token("x", permissions=["sessions:manage"])):
+    for reader in (
+        stage.token("ada"),
+        stage.token("boss", role="ADMIN"),
+        stage.token("x", permissions=["sessions:manage"]),
+    ):
         assert texts((await _page(stage, reader))["messages"]) == ["between us"]
     await ada.ask("session.leave", {"sessionId": stage.session})
     assert texts((await _page(stage, stage.token("ada")))["messages"]) == ["between us"]

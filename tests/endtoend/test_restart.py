@@ -56,7 +56,7 @@ async def test_a_new_data_directory_is_a_new_past(server: Server, node: Node) ->
     await server.restart()
     assert (await ada.acknowledged(2))["recovered"] is False
     await ada.ask("session.join", {"sessionId": stage.session})
-    (snapshot,) = await ada.heard("session.snapshot")
+    _, snapshot = await ada.heard("session.snapshot", 2)
     assert (snapshot["sessionId"], snapshot["messages"]) == (stage.session, [])
     await stage.send(ada, "new")
     assert texts(await ada.heard("chat.message.new", 2)) == ["forgotten", "new"]

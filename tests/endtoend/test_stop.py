@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,7 @@ async def test_what_was_acknowledged_while_it_stopped_is_kept(server: Server, no
         await wire.until(lambda kind, _: kind == "ack")
         acked.append("0")
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(trio.to_thread.run_sync, server.stop)
+            nursery.start_soon(partial(trio.to_thread.run_sync, server.stop))
             with suppress(Gone):
                 while True:
                     number, answer = await wire.until(lambda kind, _: kind == "ack")
@@ -75,9 +76,10 @@ async def test_nobody_connected_is_no_reason_to_wait(server: Server) -> None:
 async def test_a_client_that_does_not_read_does_not_hold_it_up(tmp_path: Path, node: Node) -> None:
     with Server(tmp_path, {"server": {"shutdown_deadline_s": 2.0, "shutdown_jitter_s": 0.1}}) as server:
         stage = Stage(server, node)
-        async with wire_in(server, stage.token("mute"), stage.session), wire_in(
-            server, stage.token("ada"), stage.session
-        ) as ada:
+        async with (
+            wire_in(server, stage.token("mute"), stage.session),
+            wire_in(server, stage.token("ada"), stage.session) as ada,
+        ):
             while await server.metric("livehub_outbox_bytes") == 0:  # until the mute one's kernel buffers are full
                 for _ in range(FILLING):
                     await ada.answer("chat.message.send", {"text": "👍" * 1_000, "idempotencyKey": key()})

@@ -380,29 +380,16 @@ async def test_what_is_not_kept_is_heard_and_forgotten(autojump_clock: MockClock
         assert hub.store.head == before
 
 
-async def test_a_late_joiner_whose_past_is_lost_gets_a_snapshot_once(autojump_clock: MockClock) -> None:
+async def test_whoever_takes_a_seat_gets_a_snapshot_and_whoever_has_one_none(autojump_clock: MockClock) -> None:
     async with open_hub(Counter) as hub:
         await hub.do("toy.add", {"amount": 7}, await sit(hub, ears(ANNA)))
         ben = ears(BEN)
-        ben.peer.snapshot_due = True
-        joined = await (await hub.ask("toy.join", {"sessionId": "s1"}, ben)).answer()
-        assert joined.snapshot == {"total": 7}
+        for snapshot in ({"total": 7}, None):
+            joined = await (await hub.ask("toy.join", {"sessionId": "s1"}, ben)).answer()
+            assert joined.snapshot == snapshot
         await hub.do("toy.leave", {}, ben)
         again = await (await hub.ask("toy.join", {"sessionId": "s1"}, ben)).answer()
-        assert again.snapshot is None
-
-
-async def test_a_snapshot_that_was_not_saved_is_still_due(
-    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with open_hub(Counter) as hub:
-        await sit(hub, ears(ANNA))
-        ben = ears(BEN)
-        ben.peer.snapshot_due = True
-        full_disk(hub)
-        await (await hub.ask("toy.join", {"sessionId": "s1"}, ben)).refusal()
-        await disk_again(hub)
-        assert (await (await hub.ask("toy.join", {"sessionId": "s1"}, ben)).answer()).snapshot == {"total": 0}
+        assert again.snapshot == {"total": 7}
 
 
 async def test_a_seat_is_on_disk_with_the_seq_it_hears_from(autojump_clock: MockClock) -> None:

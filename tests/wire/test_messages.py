@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from socketio.packet import Packet as ReferencePacket  # type: ignore[import-untyped]  # it has no stubs
+from socketio.packet import Packet as ReferencePacket
 
 from livehub.wire.frames import Frame, Kind
 from livehub.wire.jsontext import JSON

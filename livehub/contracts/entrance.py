@@ -21,6 +21,7 @@ from livehub.contracts.socket import Socket, Timer
 from livehub.errors import AuthFailed, Refused
 from livehub.feature import JSON, Person
 from livehub.ports import Entry, SeatRecord, Tenure
+from livehub.rooms.commit import unseen
 from livehub.rooms.house import House
 from livehub.rooms.peer import Peer
 from livehub.rooms.recovery import LEFT, CannotRecover, Recovery
@@ -111,6 +112,8 @@ class Entrance:
         made_ms = self._hub.clock_ms()
         new = Ticket(urlsafe_b64encode(secrets.token_bytes(SID_BYTES)).decode(), made_ms)
         peer = self._admit(socket, person, expires_s, new)
+        if auth.get("pid") is not None:
+            self._start_anew(peer)
         peer.hold(self._limits.held_bytes_max)
         self._hub.fanout.subscribe(peer, [peer.user_audience])
         return Entered(peer, self._pid(new, peer), self._hub.store.head, recovered=False)
@@ -143,6 +146,14 @@ class Entrance:
     def sids(self) -> Iterator[str]:
         """The sids of everybody inside."""
         return iter(self._inside)
+
+    def _start_anew(self, peer: Peer) -> None:
+        """Its past could not be given back: until it has heard something newer, there is nothing to recover either."""
+        peer.starts_anew = True
+        now_ms = self._hub.clock_ms()
+        entry = Entry(self._tenure, "", now_ms, lambda _: None)
+        entry.takes = [unseen(peer, self._hub.store.head + 1, now_ms)]
+        self._hub.store.submit(entry)
 
     async def _come_back(
         self, socket: Socket, person: Person, expires_s: float, ticket: Ticket, offset: object

@@ -109,7 +109,7 @@ def _answer(socket: Socket, peer: Peer, ack_id: int | None, result: Answer | Ref
         replayed = {"replayed": True} if result.replayed else {}
         socket.acknowledge(ack_id, {"success": True, **result.reply, **replayed})
     if result.snapshot is not None:
-        socket.emit("session.snapshot", {**result.reply, **result.snapshot})
+        socket.emit("session.snapshot", {**result.reply, **result.snapshot}, result.offset)
 
 
 def _refuse(socket: Socket, ack_id: int | None, refusal: Refused) -> None:

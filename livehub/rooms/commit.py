@@ -13,10 +13,12 @@ from livehub.ports import Entry, Line, Meter, SeatRecord, Store, TellRecord, Ten
 from livehub.rooms.catalog import Catalog
 from livehub.rooms.fanout import Fanout
 from livehub.rooms.keys import Keys
-from livehub.rooms.peer import Seat
+from livehub.rooms.peer import Peer, Seat
 from livehub.rooms.request import Request
 from livehub.rooms.state import Performed, State
 
+UNSEEN = "!"
+"""In place of a room's name in a seat: what was told up to `since` must have been heard before a recovery."""
 TELL_ID_BASE = 1 << 32
 """Ids of tells are counted from here, ids that features draw from 0: both come from the ask's seed."""
 
@@ -146,8 +148,15 @@ def _write_seat(request: Request, written: Written, entry: Entry) -> None:
         since = entry.seq + len(entry.lines) - 1
         audiences = written.taken.audiences
         entry.takes = [SeatRecord(peer.sid, room, peer.person.id, audiences, since, entry.at_ms)]
+        if peer.starts_anew:  # whoever does not get the snapshot has to start anew again
+            entry.takes = [*entry.takes, unseen(peer, since, entry.at_ms)]
     if written.left is not None:
         entry.leaves = [(peer.sid, room)]
+
+
+def unseen(peer: Peer, upto: int, at_ms: int) -> SeatRecord:
+    """Notes that a client is being told something up to a seq: if it comes back from before it, it missed that."""
+    return SeatRecord(peer.sid, UNSEEN, peer.person.id, (), upto, at_ms)
 
 
 def _show_once(hub: Hub, fact: Fact, audience: str) -> None:

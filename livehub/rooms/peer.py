@@ -44,6 +44,7 @@ class Peer:
         "recoverable",
         "seats",
         "sid",
+        "starts_anew",
         "vocabulary",
     )
 
@@ -67,6 +68,7 @@ class Peer:
         self.recoverable = recoverable
         self.seats: dict[str, Seat] = {}  # room → seat, in the order they were asked for
         self.gone = False
+        self.starts_anew = False  # its past could not be given back: a snapshot has to take its place
         self._asking = 0
         self._answered: trio.Event | None = None
         self._held: list[tuple[Sequence[Frame], bytes]] | None = None
@@ -129,3 +131,4 @@ class Answer:
     reply: dict[str, JSON]
     replayed: bool = False
     snapshot: dict[str, JSON] | None = None
+    offset: str = ""  # where whoever got the snapshot stands

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 
 import trio
 
-from livehub.ports import Entry, Record, SeatRecord, Tenure
+from livehub.ports import Entry, Record, Tenure
+from livehub.rooms.commit import UNSEEN, unseen
 from livehub.rooms.house import House
 from livehub.rooms.peer import Peer
 from livehub.rooms.tickets import Ticket
@@ -26,8 +27,6 @@ from livehub.wire.frames import Frame
 
 LEFT = ""
 """In place of a room's name: the client said goodbye, so there is nothing to come back to."""
-TRIED = "!"
-"""In place of a room's name: a replay up to `since` was begun."""
 OFFSET = re.compile(r"([0-9a-z]{1,16})-([0-9]{1,18})\Z")
 REPLAY_CHUNK_BYTES = 128 * 1024
 """Written before waiting for the client to take it: a replay may be larger than an outbox."""
@@ -97,11 +96,11 @@ class Recovery:
         records = await self._hub.store.seats(ticket.sid)
         if not records and ticket.made_ms < self._hub.clock_ms() - self._limits.window_ms:
             raise CannotRecover("seats_unknown")  # they may have been pruned: none on disk proves nothing
-        if any(record.room == TRIED and seen < record.since for record in records):
+        if any(record.room == UNSEEN and seen < record.since for record in records):
             raise CannotRecover("replay_cut")
-        for record in records:
-            if record.room == TRIED:
-                continue
+        seats = [record for record in records if record.room != UNSEEN]
+        peer.starts_anew = bool(records) and not seats  # refused before, and not told anything instead yet
+        for record in seats:
             if record.room == LEFT or await self._house.resume(peer, record) is None:
                 raise CannotRecover("seat_lost")
 
@@ -142,7 +141,7 @@ class Recovery:
 
     async def _note_try(self, peer: Peer, upto: int) -> None:
         entry = Entry(Tenure(), "", self._hub.clock_ms(), lambda _: None)
-        entry.takes = [SeatRecord(peer.sid, TRIED, peer.person.id, (), upto, entry.at_ms)]
+        entry.takes = [unseen(peer, upto, entry.at_ms)]
         if await self._commit(entry) is not None:
             raise CannotRecover("unavailable")
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import trio
 
 from livehub.errors import Refused, Unavailable
-from livehub.feature import SYSTEM, Ask, Seating
+from livehub.feature import SYSTEM, Ask, Fact, Seating
 from livehub.ports import Entry, Tenure
 from livehub.rooms.commit import Hub, Written, publish, write
 from livehub.rooms.peer import Answer, Peer, Seat
@@ -206,6 +207,8 @@ class Room:
             self.seats[peer] = seat = peer.seats[self.name] = Seat(self.name, self.state.audiences(parts))
             written.taken = seat
             written.snapshot = self.state.snapshot(request.who)
+            if peer.starts_anew:  # a seq of its own, so that the offset tells whether the snapshot was heard
+                written.performed.facts.append(Fact("seat.taken", {"userId": request.who.id}))
         elif seating is Seating.LEAVES and peer in self.seats:
             written.left = self.seats.pop(peer)
             peer.seats.pop(self.name, None)
@@ -236,7 +239,9 @@ class Room:
             self._hub.fanout.subscribe(peer, written.taken.audiences)
         if peer is not None and written.left is not None:
             self._hub.fanout.unsubscribe(peer, written.left.audiences)
-        answer = Answer(written.performed.reply, snapshot=written.snapshot)
+        answer = Answer(written.performed.reply)
+        if written.snapshot is not None:
+            answer = replace(answer, snapshot=written.snapshot, offset=self._hub.fanout.offset(self._hub.store.head))
         if request.claim is not None:
             self._hub.keys.settle(request.claim, answer)
         request.reply(answer)

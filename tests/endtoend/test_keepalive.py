@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 from uuid import uuid4
 
 from tests.endtoend.stage import key
@@ -21,6 +23,10 @@ async def _get(plain: Bytes, target: str) -> bytes:
     return body
 
 
+def _says(text: str) -> Callable[[str, Any], bool]:
+    return lambda kind, content: kind == "event" and content[1].get("text") == text
+
+
 async def test_an_upgrade_after_a_request_on_the_same_connection(shared_server: Server) -> None:
     session = uuid4().hex
     async with connected(shared_server) as plain:
@@ -36,7 +42,7 @@ async def test_an_upgrade_after_a_request_on_the_same_connection(shared_server: 
             for speaker, hearer in ((wire, other), (other, wire)):
                 text = uuid4().hex
                 await speaker.ask("chat.message.send", {"text": text, "idempotencyKey": key()})
-                await hearer.until(lambda kind, content, text=text: kind == "event" and content[1].get("text") == text)
+                await hearer.until(_says(text))
 
 
 async def test_a_polling_session_upgrades_on_the_connection_that_it_polled_on(shared_server: Server) -> None:

@@ -76,7 +76,7 @@ async def test_history_is_for_participants_and_managers(autojump_clock: MockCloc
 async def test_history_comes_in_pages_oldest_first(autojump_clock: MockClock) -> None:
     async with stage() as set_up:
         ids = await talk(set_up, "one", "two", "three")
-        _, page = await set_up.request("GET", "/api/sessions/s1/messages?limit=2", "anna")
+        _, page = await set_up.request("GET", "/api/sessions/s1/messages?before=&limit=2", "anna")
         assert ([message["text"] for message in page["messages"]], page["hasMore"]) == (["two", "three"], True)
         _, page = await set_up.request("GET", f"/api/sessions/s1/messages?limit=2&before={ids[1]}", "anna")
         assert ([message["text"] for message in page["messages"]], page["hasMore"]) == (["one"], False)

@@ -49,7 +49,7 @@ def api(rest: Rest) -> Blueprint:
 
 
 def _query(*numbers: str) -> dict[str, JSON]:
-    """The URL's query as a payload, without what is empty; fields named in `numbers` are whole numbers. Raises `Refused`."""
+    """The URL's query as a payload, without what is empty; `numbers` are whole numbers. Raises `Refused`."""
     data: dict[str, JSON] = {name: value for name, value in request.args.items() if value}
     for name in numbers:
         if (text := data.get(name)) is None:

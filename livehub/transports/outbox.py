@@ -166,17 +166,21 @@ class SocketOutbox:
     def _send(self, frames: Sequence[Outgoing], joined: bytes) -> None:
         if self._closed or self._finishing:
             return
-        try:
-            sent = os.write(self._fd, joined)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            self.kill()
-            return
+        sent = self._offer(joined)
         if sent != len(joined):
             self._backlog = Backlog(self._limit)
             self._spawn(self._drain)
             self._keep((WireBytes(joined[sent:]),) if sent else frames)
+
+    def _offer(self, data: bytes) -> int:
+        """How much of it the kernel took; all, as far as anybody cares, when the socket is broken."""
+        try:
+            return os.write(self._fd, data)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            self.kill()
+            return len(data)
 
     def _keep(self, frames: Sequence[Outgoing]) -> None:
         for frame in frames:
@@ -211,13 +215,7 @@ class SocketOutbox:
             pieces.append(framed)
             size += len(framed)
         joined = b"".join(pieces)
-        try:
-            sent = os.write(self._fd, joined)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            self.kill()
-            return
+        sent = self._offer(joined)
         if sent != len(joined):
             backlog.put_back(WireBytes(joined[sent:]))
 

@@ -47,7 +47,7 @@ from livehub.transports.asgi import App
 from livehub.transports.connection import Engine, Rejected
 from livehub.transports.deadlines import Deadlines
 from livehub.transports.handshake import EngineSettings, Handshake
-from livehub.transports.listener import BACKLOG_CONNECTIONS, Listener, ListenerSettings
+from livehub.transports.listener import Listener, ListenerSettings, open_listeners
 from livehub.transports.outbox import Waiting
 from livehub.transports.sockets import SocketEndpoint
 from livehub.transports.tls import server_context
@@ -262,7 +262,7 @@ async def _listen(settings: Settings) -> list[trio.SocketListener]:
         return [trio.SocketListener(trio.socket.from_stdlib_socket(sock)) for sock in handed]
     host, port = settings.server.host, settings.server.port
     try:
-        return await trio.open_tcp_listeners(port, host=host, backlog=BACKLOG_CONNECTIONS)
+        return await open_listeners(host, port)
     except OSError as error:
         why = error.strerror or str(error)
         raise ConfigError(f"cannot listen on {host}:{port}: {why}. `livehub check` says who has the port") from error

@@ -18,7 +18,7 @@ from livehub.metrics import Metrics
 from livehub.transports.connection import Connection, Endpoint, Engine, Handler
 from livehub.transports.deadlines import Deadlines
 from livehub.transports.handshake import EngineSettings
-from livehub.transports.listener import Listener, ListenerSettings, RawEndpoint
+from livehub.transports.listener import Listener, ListenerSettings, RawEndpoint, open_listeners
 from livehub.transports.outbox import Outbox
 from livehub.transports.sockets import Socket, SocketEndpoint
 from livehub.transports.websocket import WebSocket
@@ -114,7 +114,7 @@ async def conformance(settings: EngineSettings, host: str, port: int, connect_ti
     )
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:
-            listeners = await trio.open_tcp_listeners(port, host=host)
+            listeners = await open_listeners(host, port)
             await nursery.start(deadlines.run)
             await nursery.start(partial(listener.run, listeners))
             click.echo(f"conformance server on http://{host}:{listeners[0].socket.getsockname()[1]}")

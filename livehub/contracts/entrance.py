@@ -46,12 +46,11 @@ class EntranceLimits:
 
 @dataclass(frozen=True, slots=True)
 class Entered:
-    """A peer that was let in: its private ticket, up to which seq it has heard, and whether it is back as it was."""
+    """A peer that was let in: its private ticket, and up to which seq it has heard."""
 
     peer: Peer
     pid: str
     head: int
-    recovered: bool
 
 
 @dataclass(slots=True)
@@ -116,7 +115,7 @@ class Entrance:
             self._start_anew(peer)
         peer.hold(self._limits.held_bytes_max)
         self._hub.fanout.subscribe(peer, [peer.user_audience])
-        return Entered(peer, self._pid(new, peer), self._hub.store.head, recovered=False)
+        return Entered(peer, self._pid(new, peer), self._hub.store.head)
 
     def who(self, peer: Peer) -> Person:
         """A peer's person as they are known now: renamed since, maybe. Raises `AuthFailed` when deactivated."""
@@ -169,7 +168,7 @@ class Entrance:
             if (inside := self._inside.get(peer.sid)) is not None and inside.peer is peer:
                 self._forget(peer)
             raise
-        return Entered(peer, self._pid(ticket, peer), head, recovered=True)
+        return Entered(peer, self._pid(ticket, peer), head)
 
     def _admit(self, socket: Socket, person: Person, expires_s: float, ticket: Ticket) -> Peer:
         sids = self._sids.setdefault(person.id, set())

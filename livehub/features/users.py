@@ -121,8 +121,14 @@ class Users(Feature):
             "active": asked.active,
         }
         effects = [] if asked.active else [Do("disconnect", {"userId": asked.user_id})]
-        info = {"id": asked.user_id, **{name: data[name] for name in ("firstName", "lastName", "email")}}
-        return Outcome([Fact("user.put", data)], {"user": {**info, "isActive": asked.active}}, effects)
+        info = UserInfo(
+            id=asked.user_id,
+            firstName=asked.first_name,
+            lastName=asked.last_name or "",
+            email=str(data["email"]),
+            isActive=asked.active,
+        )
+        return Outcome([Fact("user.put", data)], {"user": info}, effects)
 
     @command(
         "user.deactivate",

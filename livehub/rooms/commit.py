@@ -65,11 +65,6 @@ class Written:
     snapshot: dict[str, Any] | None = None
     entry: Entry | None = None
 
-    @property
-    def last_seq(self) -> int:
-        """The last seq that this ask's commit gave, or the last before it when it wrote no fact."""
-        return self.entry.seq + len(self.entry.lines) - 1 if self.entry is not None else 0
-
     def tells(self) -> list[TellRecord]:
         """Word for other rooms."""
         return [

@@ -235,7 +235,7 @@ class Room:
             return
         publish(self._hub, written)
         if peer is not None and written.taken is not None and not peer.gone:
-            written.taken.taken, written.taken.since = True, written.last_seq
+            written.taken.taken = True
             self._hub.fanout.subscribe(peer, written.taken.audiences)
         if peer is not None and written.left is not None:
             self._hub.fanout.unsubscribe(peer, written.left.audiences)

@@ -114,11 +114,6 @@ def event_text(namespace: str, array: list[JSON]) -> bytes:
     return _head("2", namespace, "") + dumps(array)
 
 
-def ack_text(namespace: str, ack_id: int, array: list[JSON]) -> bytes:
-    """An ACK packet without binaries."""
-    return _head("3", namespace, str(ack_id)) + dumps(array)
-
-
 class Assembler:
     """Waits for the attachments of one binary packet. Its placeholders are checked before any of them is taken."""
 

@@ -20,7 +20,6 @@ from livehub.wire.messages import (
     MalformedPacket,
     Packet,
     PacketType,
-    ack_text,
     decode,
     encode,
     event_text,
@@ -154,7 +153,6 @@ def test_the_fast_encoders_write_the_same_text() -> None:
     array: list[JSON] = ["name", {"a": "é"}, "epoch-12"]
     for path in ("/", "/events"):
         assert event_text(path, array) == encode(Packet(PacketType.EVENT, path, array)).text
-        assert ack_text(path, 7, array) == encode(Packet(PacketType.ACK, path, array, 7)).text
     assert event_text("/events", array) == '2/events,["name",{"a":"é"},"epoch-12"]'.encode()
 
 

@@ -59,6 +59,7 @@ class Ask(Generic[P]):
     who: Person = SYSTEM
     at_ms: int = 0
     seed: int = 0
+    event_id: str = ""  # the event that the asker named, in the payload or in the handshake
 
     def new_id(self, n: int = 0) -> str:
         """The n-th UUID v4 of this ask."""
@@ -159,3 +160,8 @@ def _second(at_s: int) -> str:
 def iso(at_ms: int) -> str:
     """ISO 8601, UTC, milliseconds and `Z` (contracts, point 12)."""
     return f"{_second(at_ms // 1000)}.{at_ms % 1000:03d}Z"
+
+
+def moment_ms(text: str) -> int:
+    """The milliseconds since 1970 of a time as `iso` writes it."""
+    return round(datetime.fromisoformat(text).timestamp() * 1000)

@@ -11,7 +11,7 @@ again: a feature imports only this.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, ClassVar, TypeVar, cast, get_args, get_type_hints
@@ -31,16 +31,20 @@ from livehub.ask import (
     Person,
     Tell,
     iso,
+    moment_ms,
     user,
 )
 from livehub.errors import Refused
 from livehub.payload import (
     Emoji,
     Empty,
+    Fields,
     Items,
+    Moment,
     OutsideId,
     Rate,
     Text,
+    Url,
     Uuid,
     Whole,
     payload,
@@ -63,15 +67,20 @@ __all__ = [
     "Empty",
     "Fact",
     "Feature",
+    "Fields",
     "Items",
     "Key",
+    "Moment",
     "Outcome",
     "OutsideId",
+    "Own",
     "Person",
     "Refused",
+    "Route",
     "Seating",
     "Tell",
     "Text",
+    "Url",
     "Uuid",
     "Via",
     "Whole",
@@ -80,6 +89,7 @@ __all__ = [
     "every",
     "internal",
     "iso",
+    "moment_ms",
     "on",
     "payload",
     "setting",
@@ -117,12 +127,31 @@ class Via(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Route:
+    """Where REST finds a command: method, path below `/api` and the status of success.
+
+    A part of the path in braces is the room's id if it is what the room is named by, else a field of the payload.
+    """
+
+    method: str
+    path: str
+    status: int = 200
+
+    @classmethod
+    def parse(cls, text: str) -> Route:
+        """`"GET /sessions/{sessionId}"` or `"POST /sessions 201"`."""
+        method, path, *status = text.split()
+        return cls(method, path, int(status[0]) if status else 200)
+
+
+@dataclass(frozen=True, slots=True)
 class Command:
     """One declared command: all that the gate and the documents need to know of it."""
 
     name: str
     method: str
     room: str
+    named_by: str
     payload: type
     doc: str
     needs: tuple[str, ...] = ()  # one of them is enough
@@ -133,6 +162,21 @@ class Command:
     via: Via = Via.SOCKET
     creates: bool = False  # may be asked of a room that does not exist yet
     reads: bool = False  # changes nothing, so it is answered also while the log cannot be written
+    returns: Any = None  # type of the reply; None: nothing beside the success
+    rest: Route | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """A field of a payload that is each receiver's own: `method(key, user_id)` of the feature, a string or None.
+
+    Those with the same value share one encoding, so it must be one of a few. In a fact, `key` names the field of its
+    data whose value is the method's `key`; in a view it is the view's key.
+    """
+
+    field: str
+    method: str
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +192,7 @@ class Emits:
     of: tuple[str, ...] = ()
     to: str = EVERYONE
     render: Callable[[dict[str, JSON], str], JSON] | None = None
+    own: Own | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +204,8 @@ class View:
     after: tuple[str, ...]
     key: str
     to: str
+    own: Own | None
+    whom: str
 
 
 @dataclass(eq=True)
@@ -167,6 +214,7 @@ class Feature:
 
     name: ClassVar[str]
     room: ClassVar[str] = "session"
+    named_by: ClassVar[str] = ""  # field that carries the room's id; else `sessionId` for a session, and so on
     Settings: ClassVar[type[Any] | None] = None
     emits: ClassVar[tuple[Emits, ...]] = ()
     audiences: ClassVar[Mapping[str, str]] = {}  # part of the room → permission that seats one there ("": everyone)
@@ -174,14 +222,19 @@ class Feature:
 
     room_id: str = ""
     settings: Any = None
+    share_emails: bool = False  # `[privacy] share_emails`
 
     def admits(self, user_id: str) -> bool:
         """Whether this person belongs to the room, by what this feature knows."""
         return False
 
     def snapshot(self, who: Person) -> dict[str, JSON]:
-        """This feature's fields of `session.snapshot` for one person."""
+        """This feature's fields of `session.snapshot` (`event.snapshot`, …) for one person, after their join."""
         return {}
+
+    def welcome(self, who: Person) -> Iterable[tuple[str, JSON]]:
+        """Events (name, payload) for one connection alone, after its join; in a user's room: after it connected."""
+        return ()
 
     @classmethod
     def commands(cls) -> Iterator[Command]:
@@ -221,10 +274,12 @@ def command(
     via: Via = Via.SOCKET,
     creates: bool = False,
     reads: bool = False,
+    returns: Any = None,
+    rest: str = "",
 ) -> Callable[[F], F]:
     """Let clients call this method: `def name(self, ask: Ask[PayloadType]) -> Outcome`, pure, refusing first.
 
-    `rate` is `"5/10s"`: asks per person and time.
+    `rate` is `"5/10s"`: asks per person and time. `rest` is a `Route`: `"POST /sessions 201"`.
     """
     mark = {
         "name": name,
@@ -236,6 +291,8 @@ def command(
         "via": via,
         "creates": creates,
         "reads": reads,
+        "returns": returns,
+        "rest": Route.parse(rest) if rest else None,
     }
     return _marker("_command", mark)
 
@@ -261,9 +318,20 @@ def every(seconds: float, heard_by: str | None = None) -> Callable[[F], F]:
     return _marker("_every", (seconds, heard_by))
 
 
-def view(name: str, *, after: tuple[str, ...], key: str = "", to: str = EVERYONE) -> Callable[[F], F]:
-    """Show state: `def name(self, key) -> JSON | None`, at most 4 times a second per value of the field `key`."""
-    return _marker("_view", {"name": name, "after": after, "key": key, "to": to})
+def view(
+    name: str,
+    *,
+    after: tuple[str, ...],
+    key: str = "",
+    to: str = EVERYONE,
+    own: Own | None = None,
+    whom: str = "",
+) -> Callable[[F], F]:
+    """Show state: `def name(self, key) -> JSON | None`, at most 4 times a second per value of the field `key`.
+
+    `whom` names a method `(key) -> audience` where the audience depends on the key; it wins over `to`.
+    """
+    return _marker("_view", {"name": name, "after": after, "key": key, "to": to, "own": own, "whom": whom})
 
 
 def _marker(attribute: str, value: object) -> Callable[[F], F]:
@@ -284,4 +352,6 @@ def _command_of(cls: type[Feature], method: str, mark: dict[str, Any]) -> Comman
     function = getattr(cls, method)
     asked = get_args(get_type_hints(function, include_extras=True)["ask"])
     payload_type = cast(type, asked[0] if asked else Empty)
-    return Command(method=method, room=cls.room, payload=payload_type, doc=(function.__doc__ or "").strip(), **mark)
+    named_by = cls.named_by or f"{cls.room}Id"
+    doc = (function.__doc__ or "").strip()
+    return Command(method=method, room=cls.room, named_by=named_by, payload=payload_type, doc=doc, **mark)

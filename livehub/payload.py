@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Any, Protocol, TypeAlias, TypeVar, dataclass_transform, runtime_checkable
 
 import attrs
+import orjson
 
 OUTSIDE_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}\Z")
 UUID_V4 = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-4[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}\Z")
 EMOJI_CODE_POINTS_MAX = 8
+URL = re.compile(r"https?://[^/\s?#@\\]+(?:[/?#]\S*)?\Z", re.IGNORECASE)
 RATE = re.compile(r"(\d+)/(\d*)s\Z")
 
 C = TypeVar("C", bound=type)
@@ -119,10 +122,61 @@ class Items:
         return f"{self.least} to {self.most} items"
 
 
+@dataclass(frozen=True, slots=True)
+class Url:
+    """An absolute http or https address of at most `most` characters; kept exactly as sent."""
+
+    most: int = 2_000
+
+    def check(self, value: str) -> str:
+        """Raise `Invalid` for other schemes (`javascript:`), for a name or password within, and for white space."""
+        if len(value) > self.most:
+            raise Invalid(f"must be at most {self.most} characters, not {len(value)}")
+        if not URL.match(value):
+            raise Invalid("must be an http or https URL")
+        return whole_unicode(value)
+
+    def __str__(self) -> str:
+        return f"http or https URL of at most {self.most} characters"
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """An object whose fields are the sender's own, at most `most` bytes as JSON."""
+
+    most: int
+
+    def check(self, value: dict[str, Any]) -> dict[str, Any]:
+        """Raise `Invalid` when too large."""
+        if (size := len(orjson.dumps(value))) > self.most:
+            raise Invalid(f"must be at most {self.most} bytes of JSON, not {size}")
+        return value
+
+    def __str__(self) -> str:
+        return f"object of at most {self.most} bytes"
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    def check(self, value: str) -> str:
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            moment = None
+        if moment is None or moment.tzinfo is None or not 1970 < moment.year < 9999:
+            raise Invalid("must be a time such as 2026-05-01T09:30:00Z, with its offset from UTC")
+        return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+    def __str__(self) -> str:
+        return "ISO 8601 time with its offset from UTC"
+
+
 OutsideId: TypeAlias = Annotated[str, _Outside()]
 """An id that came from outside (sessions, events, users): contracts, point 5."""
 Uuid: TypeAlias = Annotated[str, _Uuid()]
 """An id that livehub made, or an idempotency key."""
+Moment: TypeAlias = Annotated[str, _Moment()]
+"""A time, kept as UTC with milliseconds and `Z` (contracts, point 12): such texts sort and compare as times."""
 Emoji: TypeAlias = Annotated[str, _Emoji()]
 """1 to 8 code points that are not plain ASCII: contracts, point 15."""
 

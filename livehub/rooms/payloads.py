@@ -48,6 +48,12 @@ def _number(value: Any, _: Any) -> float:
     raise Invalid("must be a number")
 
 
+def _fields(value: Any, _: Any) -> dict[str, Any]:
+    if type(value) is dict:
+        return value
+    raise Invalid("must be an object")
+
+
 def _literal(value: Any, kind: Any) -> Any:
     allowed = get_args(kind)
     if type(value) is str and value in allowed:
@@ -70,6 +76,7 @@ def _make(detailed: bool) -> Converter:
     converter.register_structure_hook(float, _number)
     converter.register_structure_hook_factory(_is(Literal), lambda _: _literal)
     converter.register_structure_hook_factory(_is(list), _list(converter))
+    converter.register_structure_hook_factory(_is(dict), lambda _: _fields)
     converter.register_structure_hook_factory(_is_optional, _optional(converter))
     converter.register_structure_hook_factory(_is(Annotated), _marked(converter))
     converter.register_structure_hook_factory(attrs.has, _object(converter, detailed))
@@ -206,6 +213,8 @@ def describe(kind: Any) -> str:
         return " | ".join(map(str, get_args(kind)))
     if get_origin(kind) is list:
         return f"list of {describe(get_args(kind)[0])}"
+    if get_origin(kind) is dict:
+        return "object"
     if attrs.has(kind):
         hints = get_type_hints(kind, include_extras=True)
         return "{" + ", ".join(f"{camel(name)}: {describe(hint)}" for name, hint in hints.items()) + "}"

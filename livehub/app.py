@@ -151,6 +151,7 @@ class _Hub:
         """The app for HTTP."""
         return create_app(
             Rest(self.gate, self.entrance.identify),
+            self.house.hub.catalog,
             Health(self._not_ready, self.metrics.render),
             body_bytes_max=settings.engine.max_payload_bytes,
             body_timeout_s=settings.engine.handshake_timeout_s,
@@ -163,7 +164,7 @@ class _Hub:
 
 
 async def _open_hub(settings: Settings, store: Store, metrics: Metrics, nursery: trio.Nursery) -> _Hub:
-    catalog = Catalog(discover(), settings.features)
+    catalog = Catalog(discover(), settings.features, share_emails=settings.privacy.share_emails)
     vocabularies = {NAMESPACE: EventsVocabulary(catalog)}
     fanout = Fanout(vocabularies, metrics, epoch=store.epoch, flush_s=settings.engine.flush_ms / 1000)
     deadlines, keys = Deadlines(), Keys(store, now_ms)

@@ -146,6 +146,9 @@ class Store(Protocol):
     async def read(self, room: str, after: int, limit: int) -> list[Record]:
         """The room's facts with seq > `after`, oldest first, at most `limit`."""
 
+    async def rooms(self, kind: str) -> list[str]:
+        """Names of the rooms of this kind that have facts."""
+
     async def replay(self, audiences: Mapping[str, int], upto: int, limit: int) -> list[Record]:
         """Facts for any of `audiences` (name → heard so far) with seq ≤ `upto`, each once, by seq, at most `limit`.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -51,6 +51,7 @@ class Entered:
     peer: Peer
     pid: str
     head: int
+    waiting: Sequence[tuple[str, JSON]] = ()  # events for this connection alone, after it is acknowledged
 
 
 @dataclass(slots=True)
@@ -114,8 +115,20 @@ class Entrance:
         if auth.get("pid") is not None:
             self._start_anew(peer)
         peer.hold(self._limits.held_bytes_max)
-        self._hub.fanout.subscribe(peer, [peer.user_audience])
-        return Entered(peer, self._pid(new, peer), self._hub.store.head)
+        head = 0
+
+        def subscribe() -> None:
+            nonlocal head
+            if not peer.gone:
+                self._hub.fanout.subscribe(peer, [peer.user_audience])
+            head = self._hub.store.head
+
+        try:
+            waiting = await self._house.greet(peer, subscribe)
+        except BaseException:
+            self._forget_if_inside(peer)
+            raise
+        return Entered(peer, self._pid(new, peer), head, waiting)
 
     def who(self, peer: Peer) -> Person:
         """A peer's person as they are known now: renamed since, maybe. Raises `AuthFailed` when deactivated."""
@@ -124,9 +137,7 @@ class Entrance:
     def leave(self, peer: Peer, *, for_good: bool) -> None:
         """The connection is gone; `for_good` when the client said so: then its ticket is worth nothing any more."""
         rooms = list(peer.seats)
-        inside = self._inside.get(peer.sid)
-        if inside is not None and inside.peer is peer:
-            self._forget(peer)
+        self._forget_if_inside(peer)
         if peer.gone:
             return
         self._house.vacate(peer)
@@ -165,8 +176,7 @@ class Entrance:
         try:
             head = await self._recovery.recover(peer, ticket, offset, socket.connection.drained)
         except BaseException:
-            if (inside := self._inside.get(peer.sid)) is not None and inside.peer is peer:
-                self._forget(peer)
+            self._forget_if_inside(peer)
             raise
         return Entered(peer, self._pid(ticket, peer), head)
 
@@ -189,6 +199,10 @@ class Entrance:
         sids.add(ticket.sid)
         self._inside[ticket.sid] = _Inside(socket, peer, expiry)
         return peer
+
+    def _forget_if_inside(self, peer: Peer) -> None:
+        if (inside := self._inside.get(peer.sid)) is not None and inside.peer is peer:
+            self._forget(peer)
 
     def _forget(self, peer: Peer) -> None:
         self._inside.pop(peer.sid).expiry.cancel()

@@ -7,6 +7,7 @@ what fails without an ack is told to its sender alone, as `systemError`.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from functools import partial
 
 from livehub.contracts.entrance import Entered, Entrance
@@ -32,11 +33,15 @@ class EventsVocabulary:
     def __init__(self, catalog: Catalog) -> None:
         self._shown = catalog.shown
 
-    def fact(self, kind: str, data: dict[str, JSON], offset: str, audience: str) -> bytes | None:
+    def fact(
+        self, kind: str, data: dict[str, JSON], offset: str, audience: str, own: Mapping[str, JSON]
+    ) -> bytes | None:
         """See `livehub.rooms.fanout.Vocabulary`."""
         shown = self._shown.get(kind)
         if shown is None or (payload := shown.payload(data, audience)) is None:
             return None
+        if own:
+            payload = {**payload, **own}
         return event_text(NAMESPACE, [shown.event, payload, offset])
 
     def event(self, name: str, payload: JSON) -> bytes:
@@ -91,6 +96,8 @@ class Events:
             self._entrance.leave(peer, for_good=False)
             return
         socket.emit("connectionAcknowledged", {"userId": peer.person.id}, self._fanout.offset(entered.head))
+        for event, payload in entered.waiting:
+            socket.emit(event, payload)
         peer.release()
 
 
@@ -109,7 +116,7 @@ def _answer(socket: Socket, peer: Peer, ack_id: int | None, result: Answer | Ref
         replayed = {"replayed": True} if result.replayed else {}
         socket.acknowledge(ack_id, {"success": True, **result.reply, **replayed})
     if result.snapshot is not None:
-        socket.emit("session.snapshot", {**result.reply, **result.snapshot}, result.offset)
+        socket.emit(f"{result.kind}.snapshot", {**result.reply, **result.snapshot}, result.offset)
 
 
 def _refuse(socket: Socket, ack_id: int | None, refusal: Refused) -> None:

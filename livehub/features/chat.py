@@ -117,6 +117,19 @@ class ChatMessage(TypedDict):
     reactionsSummary: NotRequired[dict[str, int]]
 
 
+class OneMessage(TypedDict):
+    """The ack of whatever is done with a message."""
+
+    messageId: str
+
+
+class MessagePage(TypedDict):
+    """A page of the history, oldest first (contracts, point 18)."""
+
+    messages: list[ChatMessage]
+    hasMore: bool
+
+
 class MessageGone(TypedDict):
     """Contract 1, §4.4."""
 
@@ -166,7 +179,7 @@ class Chat(Feature):
     settings: ChatSettings = field(default_factory=ChatSettings)
     messages: dict[str, Message] = field(default_factory=dict)  # in the order they were sent
 
-    @command("chat.message.send", rate="5/10s")
+    @command("chat.message.send", rate="5/10s", returns=OneMessage)
     def send(self, ask: Ask[SendMessage]) -> Outcome:
         """Say something, or answer a message."""
         parent_id = ask.payload.replying_to_message_id
@@ -176,7 +189,7 @@ class Chat(Feature):
         fact = Fact("chat.message.new", {"message": self._shown(message)}, (EVERYONE,))
         return Outcome([fact], {"messageId": message.id})
 
-    @command("chat.message.edit", rate="10/10s")
+    @command("chat.message.edit", rate="10/10s", returns=OneMessage)
     def edit(self, ask: Ask[EditMessage]) -> Outcome:
         """Change the text of one's own message, shortly after sending it."""
         message = self._find(ask.payload.message_id)
@@ -188,7 +201,7 @@ class Chat(Feature):
         shown.update(text=ask.payload.new_text, isEdited=True, editedAt=ask.now)
         return Outcome([Fact("chat.message.edited", {"message": shown}, (EVERYONE,))], {"messageId": message.id})
 
-    @command("chat.message.delete", needs=("chat:delete:own", "chat:delete:any"), rate="20/10s")
+    @command("chat.message.delete", needs=("chat:delete:own", "chat:delete:any"), rate="20/10s", returns=OneMessage)
     def delete(self, ask: Ask[DeleteMessage]) -> Outcome:
         """Remove one's own message, or anybody's with `chat:delete:any`."""
         message = self._find(ask.payload.message_id)
@@ -197,7 +210,7 @@ class Chat(Feature):
         data = {"gone": {"messageId": message.id}, "by": ask.who.id}
         return Outcome([Fact("chat.message.deleted", data, (EVERYONE,))], {"messageId": message.id})
 
-    @command("chat.message.react", rate="20/10s")
+    @command("chat.message.react", rate="20/10s", returns=OneMessage)
     def react(self, ask: Ask[ReactToMessage]) -> Outcome:
         """Add a reaction to a message, or take it back by sending the same emoji again."""
         message, emoji = self._find(ask.payload.message_id), ask.payload.emoji
@@ -219,6 +232,8 @@ class Chat(Feature):
         instead="sessions:manage",
         via=Via.REST,
         reads=True,
+        returns=MessagePage,
+        rest="GET /sessions/{sessionId}/messages",
     )
     def history(self, ask: Ask[ReadHistory]) -> Outcome:
         """Show a page of messages, the newest unless `before` names one; oldest first."""
@@ -290,4 +305,5 @@ class Chat(Feature):
 
 
 def _span(seconds: int) -> str:
-    return f"{seconds // 60} minutes" if seconds % 60 == 0 and seconds >= 120 else f"{seconds} seconds"
+    number, unit = (seconds // 60, "minute") if seconds % 60 == 0 and seconds else (seconds, "second")
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"

@@ -1,4 +1,4 @@
-"""Sessions: a session exists once it was created, and whoever joins it takes part.
+"""Sessions: a session exists once it was created, and whoever joins it takes part. It may belong to an event.
 
 Being there is two things. A *participant* is a person the session knows, which is a fact and survives restarts. A
 *seat* is one connection's place, which the room keeps. Several devices of one person are one participant.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, TypedDict
+from typing import Annotated, Any, ClassVar, TypedDict
 
 from livehub.feature import (
     EVERYONE,
@@ -21,10 +21,12 @@ from livehub.feature import (
     Outcome,
     Refused,
     Seating,
+    Tell,
     Text,
     Via,
     applies,
     command,
+    internal,
     payload,
     setting,
 )
@@ -47,13 +49,35 @@ class CreateSession:
     title: Annotated[str, Text(TITLE_CHARS_MAX)] | None = None
 
 
-class SessionInfo(TypedDict):
-    """A session as `GET /api/sessions/{id}` shows it."""
+class Joined(TypedDict):
+    """Which session it was."""
 
+    sessionId: str
+
+
+class SessionInfo(TypedDict):
+    """A session as `GET /api/sessions/{id}` shows it; `eventId` is "" while it belongs to none."""
+
+    sessionId: str
     id: str
     title: str
+    eventId: str
     createdAt: str
     participantCount: int
+
+
+class Planned(TypedDict):
+    """What an event's agenda tells the session that it plans."""
+
+    eventId: str
+    title: str
+
+
+class RosterWanted(TypedDict):
+    """An event asks who has joined. `purpose` goes back with the answer, as it came."""
+
+    eventId: str
+    purpose: dict[str, JSON]
 
 
 @dataclass
@@ -66,10 +90,11 @@ class Sessions(Feature):
 
     settings: SessionSettings = field(default_factory=SessionSettings)
     title: str = ""
+    event_id: str = ""
     created_at: str = ""
     participants: dict[str, str] = field(default_factory=dict)  # person → when they first joined
 
-    @command("session.join", key=Key.OPTIONAL, seat=Seating.TAKES, creates=True, rate="60/10s")
+    @command("session.join", key=Key.OPTIONAL, seat=Seating.TAKES, creates=True, rate="60/10s", returns=Joined)
     def join(self, ask: Ask[Empty]) -> Outcome:
         """Take a seat in a session. Needed before anything else in it; joining twice is no error."""
         facts = []
@@ -77,11 +102,13 @@ class Sessions(Feature):
             if not self.settings.auto_create:
                 raise Refused("Session not found", 404)
             facts.append(self._created("", ask))
+        belongs, tells = self._belongs(ask.event_id, self.title)
+        facts += belongs
         if ask.who.id not in self.participants:
             facts.append(Fact("session.joined", {"userId": ask.who.id, "at": ask.now}))
-        return Outcome(facts, {"sessionId": self.room_id})
+        return Outcome(facts, {"sessionId": self.room_id}, tells)
 
-    @command("session.leave", key=Key.OPTIONAL, seat=Seating.LEAVES, rate="60/10s")
+    @command("session.leave", key=Key.OPTIONAL, seat=Seating.LEAVES, rate="60/10s", returns=Joined)
     def leave(self, ask: Ask[Empty]) -> Outcome:
         """Give up the seat. What the person did stays, and so does their right to read it."""
         return Outcome(reply={"sessionId": self.room_id})
@@ -94,14 +121,17 @@ class Sessions(Feature):
         via=Via.REST,
         creates=True,
         rate="100/10s",
+        returns=SessionInfo,
+        rest="POST /sessions 201",
     )
     def create(self, ask: Ask[CreateSession]) -> Outcome:
-        """Create a session."""
+        """Create a session, in an event if `eventId` names one."""
         if self.created_at:
             raise Refused("Session already exists", 409, code="conflict")
-        created = self._created(ask.payload.title or "", ask)
-        info = SessionInfo(id=self.room_id, title=created.data["title"], createdAt=ask.now, participantCount=0)
-        return Outcome([created], {"session": info})
+        title = ask.payload.title or ""
+        belongs, tells = self._belongs(ask.event_id, title)
+        info = self._info(title, ask.event_id or self.event_id, ask.now)
+        return Outcome([self._created(title, ask), *belongs], {**info}, tells)
 
     @command(
         "session.read",
@@ -110,21 +140,34 @@ class Sessions(Feature):
         instead="sessions:manage",
         via=Via.REST,
         reads=True,
+        returns=SessionInfo,
+        rest="GET /sessions/{sessionId}",
     )
     def read(self, ask: Ask[Empty]) -> Outcome:
         """Show a session."""
-        info = SessionInfo(
-            id=self.room_id,
-            title=self.title,
-            createdAt=self.created_at,
-            participantCount=len(self.participants),
-        )
-        return Outcome(reply={"session": info})
+        return Outcome(reply={**self._info(self.title, self.event_id, self.created_at)})
+
+    @internal("session.planned")
+    def planned(self, ask: Ask[Planned]) -> Outcome:
+        """An event has this session on its agenda: it is there from now on, and belongs to it unless to another."""
+        facts = [] if self.created_at else [self._created(ask.payload["title"], ask)]
+        belongs, tells = self._belongs(ask.payload["eventId"], ask.payload["title"])
+        return Outcome([*facts, *belongs], effects=tells)
+
+    @internal("session.roster.wanted")
+    def roster_wanted(self, ask: Ask[RosterWanted]) -> Outcome:
+        """Tell the event who has joined."""
+        answer = {"sessionId": self.room_id, "userIds": list(self.participants), "purpose": ask.payload["purpose"]}
+        return Outcome(effects=[Tell(f"event:{ask.payload['eventId']}", "event.roster", answer)])
 
     @applies("session.created")
     def _on_created(self, data: dict[str, JSON], at_ms: int) -> None:
         self.title = data["title"]
         self.created_at = data["at"]
+
+    @applies("session.belongs")
+    def _on_belongs(self, data: dict[str, JSON], at_ms: int) -> None:
+        self.event_id = data["eventId"]
 
     @applies("session.joined")
     def _on_joined(self, data: dict[str, JSON], at_ms: int) -> None:
@@ -134,5 +177,25 @@ class Sessions(Feature):
         """Participants belong to the session."""
         return user_id in self.participants
 
-    def _created(self, title: str, ask: Ask[Empty] | Ask[CreateSession]) -> Fact:
+    def _info(self, title: str, event_id: str, created_at: str) -> SessionInfo:
+        return SessionInfo(
+            sessionId=self.room_id,
+            id=self.room_id,
+            title=title,
+            eventId=event_id,
+            createdAt=created_at,
+            participantCount=len(self.participants),
+        )
+
+    def _belongs(self, event_id: str, title: str) -> tuple[list[Fact], list[Tell]]:
+        """Come to belong to an event, if there is one and the session belongs to none (contracts, point 26)."""
+        if not event_id or self.event_id:
+            return [], []
+        tells = [
+            Tell(f"event:{event_id}", "event.session.added", {"sessionId": self.room_id, "title": title}),
+            Tell(f"dashboard:{event_id}", "dashboard.session.added", {"sessionId": self.room_id}),
+        ]
+        return [Fact("session.belongs", {"eventId": event_id})], tells
+
+    def _created(self, title: str, ask: Ask[Any]) -> Fact:
         return Fact("session.created", {"title": title, "by": ask.who.id, "at": ask.now})

@@ -61,11 +61,18 @@ class Met(TypedDict):
 class UserInfo(TypedDict):
     """A person as those who manage users see them."""
 
+    userId: str
     id: str
     firstName: str
     lastName: str
     email: str
     isActive: bool
+
+
+class Deactivated(TypedDict):
+    """Who is no longer let in."""
+
+    userId: str
 
 
 @dataclass(slots=True)
@@ -109,6 +116,8 @@ class Users(Feature):
         via=Via.REST,
         creates=True,
         rate="100/10s",
+        returns=UserInfo,
+        rest="PUT /users/{userId}",
     )
     def put(self, ask: Ask[PutUser]) -> Outcome:
         """Set a person's names, and let a deactivated one in again."""
@@ -122,13 +131,14 @@ class Users(Feature):
         }
         effects = [] if asked.active else [Do("disconnect", {"userId": asked.user_id})]
         info = UserInfo(
+            userId=asked.user_id,
             id=asked.user_id,
             firstName=asked.first_name,
             lastName=asked.last_name or "",
             email=str(data["email"]),
             isActive=asked.active,
         )
-        return Outcome([Fact("user.put", data)], {"user": info}, effects)
+        return Outcome([Fact("user.put", data)], {**info}, effects)
 
     @command(
         "user.deactivate",
@@ -138,6 +148,8 @@ class Users(Feature):
         via=Via.REST,
         creates=True,
         rate="100/10s",
+        returns=Deactivated,
+        rest="POST /users/{userId}/deactivate",
     )
     def deactivate(self, ask: Ask[OneUser]) -> Outcome:
         """Refuse a person from now on, whether met before or not, and cut off their connections."""

@@ -1,60 +1,91 @@
-"""The routes under `/api`. Each is one line of what it asks; rules and texts live with the commands."""
+"""The routes under `/api`, made from what the commands declare: nothing here knows a feature.
+
+A part of the path is the room's id or a field of the payload; the rest of the payload is the body, or the query of a
+GET. Rules and texts live with the commands.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from types import UnionType
+from typing import Annotated, Any, TypeAlias, Union, get_args, get_origin, get_type_hints
 from uuid import uuid4
 
 from quart import Blueprint, Response, request
 
 from livehub.errors import Refused
-from livehub.feature import JSON
+from livehub.feature import JSON, Command, Route
 from livehub.http.rest import Rest, json_body, json_response
+from livehub.rooms.catalog import Catalog
+from livehub.rooms.payloads import camel
 
 QUERY_NUMBER_CHARS_MAX = 9
+ID_IN_BODY = "id"
+"""What a body may call the id of the room that it makes, beside `sessionId` and the like."""
+NAMED = re.compile(r"\{(\w+)\}")
+
+Handler: TypeAlias = Callable[..., Awaitable[Response]]
 
 
-def api(rest: Rest) -> Blueprint:
+def api(rest: Rest, catalog: Catalog) -> Blueprint:
     """The blueprint of all routes."""
     routes = Blueprint("api", __name__, url_prefix="/api")
-
-    @routes.post("/sessions")
-    async def create_session() -> Response:
-        body = await json_body(request)
-        session_id = body.pop("id", None) or body.pop("sessionId", None) or str(uuid4())
-        reply = await rest.ask(request, "session.create", body, session_id)
-        return json_response({"success": True, "sessionId": session_id, **reply["session"]}, 201)
-
-    @routes.get("/sessions/<session_id>")
-    async def read_session(session_id: str) -> Response:
-        reply = await rest.ask(request, "session.read", {}, session_id)
-        return json_response(reply["session"])
-
-    @routes.get("/sessions/<session_id>/messages")
-    async def read_messages(session_id: str) -> Response:
-        return json_response(await rest.ask(request, "chat.history", _query("limit"), session_id))
-
-    @routes.put("/users/<user_id>")
-    async def put_user(user_id: str) -> Response:
-        body = await json_body(request)
-        reply = await rest.ask(request, "user.put", {**body, "userId": user_id})
-        return json_response({"success": True, "userId": user_id, **reply["user"]})
-
-    @routes.post("/users/<user_id>/deactivate")
-    async def deactivate_user(user_id: str) -> Response:
-        body = await json_body(request)
-        reply = await rest.ask(request, "user.deactivate", {**body, "userId": user_id})
-        return json_response({"success": True, **reply})
-
+    for command in catalog.commands.values():
+        if command.rest is not None:
+            rule = NAMED.sub(r"<\1>", command.rest.path)
+            routes.add_url_rule(
+                rule,
+                command.name.replace(".", "-"),
+                _handler(rest, command, command.rest),
+                methods=[command.rest.method],
+            )
     return routes
 
 
-def _query(*numbers: str) -> dict[str, JSON]:
-    """The URL's query as a payload, without what is empty; `numbers` are whole numbers. Raises `Refused`."""
-    data: dict[str, JSON] = {name: value for name, value in request.args.items() if value}
-    for name in numbers:
-        if (text := data.get(name)) is None:
+def _handler(rest: Rest, command: Command, route: Route) -> Handler:
+    kinds = {camel(name): _plain(hint) for name, hint in get_type_hints(command.payload, include_extras=True).items()}
+    named = NAMED.findall(route.path)
+    makes_room = command.room not in ("user", "directory") and command.named_by not in named
+
+    async def handle(**path: str) -> Response:
+        data = _query(request.args, kinds) if route.method == "GET" else await json_body(request)
+        room_id: Any = path.pop(command.named_by, None) if command.room != "directory" else None
+        if makes_room:
+            room_id = data.pop(ID_IN_BODY, None) or data.pop(command.named_by, None) or str(uuid4())
+        for name, value in path.items():
+            if data.setdefault(name, value) != value:
+                raise Refused(f"{name} in the body is not the one in the path", code="invalid_payload")
+        reply = await rest.ask(request, command.name, data, room_id)
+        return json_response(reply if command.reads else {"success": True, **reply}, route.status)
+
+    return handle
+
+
+def _plain(hint: Any) -> type:
+    """Which of text, number and truth a field of a query is."""
+    if get_origin(hint) is Annotated:
+        return _plain(get_args(hint)[0])
+    if get_origin(hint) in (Union, UnionType):
+        return _plain(next(part for part in get_args(hint) if part is not type(None)))
+    return hint if hint in (int, bool) else str
+
+
+def _query(args: Mapping[str, str], kinds: Mapping[str, type]) -> dict[str, JSON]:
+    """The URL's query as a payload, without what is empty. Raises `Refused`."""
+    data: dict[str, JSON] = {}
+    for name, text in args.items():
+        if not text:
             continue
-        if not (text.isascii() and text.isdigit() and len(text) <= QUERY_NUMBER_CHARS_MAX):
-            raise Refused(f"{name} must be a whole number", code="invalid_payload")
-        data[name] = int(text)
+        kind = kinds.get(name, str)
+        if kind is int:
+            if not (text.isascii() and text.isdigit() and len(text) <= QUERY_NUMBER_CHARS_MAX):
+                raise Refused(f"{name} must be a whole number", code="invalid_payload")
+            data[name] = int(text)
+        elif kind is bool:
+            if text not in ("true", "false"):
+                raise Refused(f"{name} must be true or false", code="invalid_payload")
+            data[name] = text == "true"
+        else:
+            data[name] = text
     return data

@@ -15,6 +15,7 @@ import livehub
 from livehub.errors import Refused
 from livehub.http.api import api
 from livehub.http.rest import Rest, json_response, refusal_response
+from livehub.rooms.catalog import Catalog
 
 log = logging.getLogger(__name__)
 
@@ -27,12 +28,14 @@ class Health:
     metrics: Callable[[], tuple[bytes, str]]  # text and content type
 
 
-def create_app(rest: Rest, health: Health, *, body_bytes_max: int, body_timeout_s: float) -> QuartTrio:
+def create_app(
+    rest: Rest, catalog: Catalog, health: Health, *, body_bytes_max: int, body_timeout_s: float
+) -> QuartTrio:
     """The app that answers everything but Engine.IO."""
     app = QuartTrio("livehub")
     app.config["MAX_CONTENT_LENGTH"] = body_bytes_max
     app.config["BODY_TIMEOUT"] = body_timeout_s
-    app.register_blueprint(api(rest))
+    app.register_blueprint(api(rest, catalog))
     page = resources.files("livehub.http").joinpath("index.html").read_text("utf-8")
     page = page.replace("{{ version }}", livehub.__version__)
 

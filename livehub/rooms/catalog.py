@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from livehub.feature import EVERYONE, JSON, Command, Emits, Feature
+from livehub.feature import EVERYONE, JSON, Command, Emits, Feature, Own
 
 
 class DeclarationError(TypeError):
@@ -20,6 +20,7 @@ class Shown:
 
     event: str
     render: Callable[[dict[str, JSON], str], JSON] | None
+    own: Own | None = None
 
     def payload(self, data: dict[str, JSON], audience: str) -> JSON:
         """The event's payload for an audience, made from the fact alone: a replay has nothing else."""
@@ -29,13 +30,20 @@ class Shown:
 class Catalog:
     """All declarations of a set of features, by room kind, command, fact kind and audience."""
 
-    def __init__(self, features: Iterable[type[Feature]], settings: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        features: Iterable[type[Feature]],
+        settings: Mapping[str, Any] | None = None,
+        *,
+        share_emails: bool = False,
+    ) -> None:
         self.features: dict[str, list[type[Feature]]] = defaultdict(list)
         self.commands: dict[str, Command] = {}
         self.shown: dict[str, Shown] = {}
         self.emits: list[tuple[type[Feature], Emits]] = []
         self.audiences: dict[str, dict[str, str]] = defaultdict(dict)
         self.settings = dict(settings or {})
+        self.share_emails = share_emails
         for feature in features:
             self._add(feature)
         self.beats = {
@@ -50,7 +58,7 @@ class Catalog:
         built = []
         for feature in self.features[kind]:
             settings = self.settings.get(feature.name) or (feature.Settings() if feature.Settings else None)
-            built.append(feature(room_id=room_id, settings=settings))
+            built.append(feature(room_id=room_id, settings=settings, share_emails=self.share_emails))
         return built
 
     def seats(self, kind: str, can: Callable[[str], bool]) -> tuple[str, ...]:
@@ -70,4 +78,4 @@ class Catalog:
             for kind in emits.of or (emits.name,):
                 if kind in self.shown:
                     raise DeclarationError(f"{feature.__name__}: facts {kind!r} are shown as an event already")
-                self.shown[kind] = Shown(emits.name, emits.render)
+                self.shown[kind] = Shown(emits.name, emits.render, emits.own)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -63,6 +63,7 @@ class Written:
     taken: Seat | None = None
     left: Seat | None = None
     snapshot: dict[str, Any] | None = None
+    welcome: Sequence[tuple[str, Any]] = ()
     entry: Entry | None = None
 
     def tells(self) -> list[TellRecord]:
@@ -117,7 +118,7 @@ def publish(hub: Hub, written: Written) -> None:
         audiences = state.audiences(fact.to)
         if fact.kept:
             if audiences:
-                hub.fanout.publish(seq, audiences, fact.kind, fact.data)
+                hub.fanout.publish(seq, audiences, fact.kind, fact.data, state.own_of(fact))
             seq += 1
         else:
             for audience in audiences:

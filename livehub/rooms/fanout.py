@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 import orjson
@@ -30,14 +31,33 @@ log = logging.getLogger(__name__)
 class Vocabulary(Protocol):
     """The wire names of one namespace."""
 
-    def fact(self, kind: str, data: dict[str, JSON], offset: str, audience: str) -> bytes | None:
-        """The Socket.IO packet that shows a fact to an audience, ending with its offset; None if it is not shown."""
+    def fact(
+        self, kind: str, data: dict[str, JSON], offset: str, audience: str, own: Mapping[str, JSON]
+    ) -> bytes | None:
+        """The Socket.IO packet that shows a fact to an audience, ending with its offset; None if it is not shown.
+
+        `own` are fields of the payload that are the receiver's own, for the few events that have such.
+        """
 
     def event(self, name: str, payload: JSON) -> bytes:
         """The Socket.IO packet of an event without an offset (views, bursts)."""
 
 
 Listeners: TypeAlias = dict[Peer, None]
+Own: TypeAlias = Callable[[str], dict[str, JSON]]
+"""What is one person's own of a payload, by their id."""
+SHARED: Mapping[str, JSON] = {}
+"""What nearly every payload has of its receiver's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One of the few forms of a payload with a personal field, and who is to hear it as which audience."""
+
+    vocabulary: str
+    audience: str
+    own: dict[str, JSON]
+    peers: list[Peer]
 
 
 class _Item:
@@ -90,12 +110,33 @@ class Fanout:
             if not by_vocabulary:
                 self._audiences.pop(audience, None)
 
-    def publish(self, seq: int, audiences: tuple[str, ...], kind: str, data: dict[str, JSON]) -> None:
-        """A fact was committed."""
+    def listeners(self, audiences: Iterable[str]) -> list[str]:
+        """Ids of the people who hear any of these audiences now."""
+        found = {peer.person.id: None for peer in self._first_heard(tuple(audiences))}
+        return list(found)
+
+    def variants(self, audiences: tuple[str, ...], own: Own) -> list[Variant]:
+        """Everybody who hears these audiences now, together with those whose own field is the same."""
+        together: dict[tuple[str, ...], Variant] = {}
+        for peer, audience in self._first_heard(audiences).items():
+            mine = own(peer.person.id)
+            variant = together.setdefault(
+                (peer.vocabulary, audience, *map(repr, mine.values())), Variant(peer.vocabulary, audience, mine, [])
+            )
+            variant.peers.append(peer)
+        return list(together.values())
+
+    def publish(
+        self, seq: int, audiences: tuple[str, ...], kind: str, data: dict[str, JSON], own: Own | None = None
+    ) -> None:
+        """A fact was committed. With `own`, each receiver's payload has fields of their own."""
+        if own is not None:
+            self._publish_own(self.offset(seq), kind, data, self.variants(audiences, own))
+            return
         frames, offset = {}, self.offset(seq)
         for audience in audiences:
             for name in self._audiences.get(audience, ()):
-                text = self._vocabularies[name].fact(kind, data, offset, audience)
+                text = self._vocabularies[name].fact(kind, data, offset, audience, SHARED)
                 if text is not None:
                     frames[name, audience] = Frame(text)
         self._queue(audiences, frames)
@@ -109,6 +150,15 @@ class Fanout:
             frames[name, audience] = Frame(text, kind=frame_kind, key=None if key is None else f"{name} {key}")
         self._queue((audience,), frames)
 
+    def show_variants(self, variants: Sequence[Variant], event: str, payload: dict[str, JSON], *, key: str) -> None:
+        """Send a view to everybody who still listens, each with what is their own."""
+        self.flush()
+        for variant in variants:
+            text = self._vocabularies[variant.vocabulary].event(event, {**payload, **variant.own})
+            frame = Frame(text, kind=Kind.VIEW, key=f"{variant.vocabulary} {key}")
+            still = self._audiences.get(variant.audience, {}).get(variant.vocabulary, {})
+            self._write([frame], [peer for peer in variant.peers if peer in still])
+
     def show_to(self, peer: Peer, event: str, payload: JSON, *, key: str) -> None:
         """Send a view to one peer."""
         text = self._vocabularies[peer.vocabulary].event(event, payload)
@@ -116,14 +166,24 @@ class Fanout:
         self.flush()
         self._write([frame], [peer])
 
-    def render(self, vocabulary: str, records: Sequence[Record]) -> list[Frame]:
-        """Facts from the log as this vocabulary shows them."""
+    def emit_to(self, peer: Peer, event: str, payload: JSON) -> None:
+        """Send an event to one peer that nothing may replace."""
+        self.flush()
+        self._write([Frame(self._vocabularies[peer.vocabulary].event(event, payload), kind=Kind.ACK)], [peer])
+
+    def render(
+        self,
+        vocabulary: str,
+        records: Sequence[Record],
+        own: Callable[[Record, dict[str, JSON]], Mapping[str, JSON]],
+    ) -> Iterator[Frame]:
+        """Facts from the log as this vocabulary shows them to somebody; `own` is what is theirs of each."""
         speak = self._vocabularies[vocabulary].fact
-        texts = (
-            speak(record.kind, orjson.loads(record.data), self.offset(record.seq), record.audience)
-            for record in records
-        )
-        return [Frame(text) for text in texts if text is not None]
+        for record in records:
+            data = orjson.loads(record.data)
+            text = speak(record.kind, data, self.offset(record.seq), record.audience, own(record, data))
+            if text is not None:
+                yield Frame(text)
 
     async def run(self) -> None:
         """Flush what waits: at once after a quiet tick, else at the end of the tick."""
@@ -147,6 +207,14 @@ class Fanout:
                 self._write([item.frames[key] for item in items if key in item.frames], list(listeners))
         else:
             self._flush_mixed(items)
+
+    def _publish_own(self, offset: str, kind: str, data: dict[str, JSON], variants: Sequence[Variant]) -> None:
+        """Written at once, after what waits: rare enough to be worth no company."""
+        self.flush()
+        for variant in variants:
+            text = self._vocabularies[variant.vocabulary].fact(kind, data, offset, variant.audience, variant.own)
+            if text is not None:
+                self._write([Frame(text)], variant.peers)
 
     def _flush_mixed(self, items: list[_Item]) -> None:
         """Several audiences at once: peers who hear the same items as the same audiences share one joined write."""

@@ -7,7 +7,7 @@ Everything it checks is declared beside the command. Fields that every event acc
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import trio
@@ -16,14 +16,13 @@ from livehub.errors import Refused, Unavailable
 from livehub.feature import JSON, Command, Key, OutsideId, Person, Seating, Uuid, Via
 from livehub.rooms.house import House
 from livehub.rooms.keys import digest
-from livehub.rooms.payloads import check, structure
+from livehub.rooms.payloads import check, structure, wire_fields
 from livehub.rooms.peer import Peer, Seat
 from livehub.rooms.rates import Rates
 from livehub.rooms.request import Reply, Request
 
 EVENT_NAME_SHOWN_CHARS_MAX = 64
 _COMMON = ("sessionId", "eventId", "idempotencyKey")
-_ROOM_FIELDS = {"session": "sessionId", "event": "eventId"}
 _ROOM_FIXED = {"directory": "users"}
 
 
@@ -56,7 +55,7 @@ class Gate:
 
     async def _ask(self, name: JSON, data: JSON, knock: Knock) -> None:
         command = self._command(name, knock.door)
-        fields, own = _split(data)
+        fields, own = _split(data, wire_fields(command.payload))
         room = _room(command, fields, knock)
         payload: object = structure(own, command.payload)
         key = _key(command, fields, knock.door)
@@ -64,6 +63,7 @@ class Gate:
         request = Request(
             command, payload, self._hub.clock_ms(), secrets.randbits(128), knock.reply, knock.who, knock.peer
         )
+        request.event_id = _event(fields, knock.peer)
         # A seat is taken or given up by this connection: a repetition on another one must happen, and does no harm.
         if key is not None and command.seat not in (Seating.TAKES, Seating.LEAVES):
             wanted = digest(command.name, room, own)
@@ -101,33 +101,38 @@ class Gate:
             raise Refused(text, 429, code="rate_limited", retry_after_ms=wait_ms)
 
 
-def _split(data: JSON) -> tuple[dict[str, JSON], dict[str, JSON]]:
-    """The fields that every event accepts, and the event's own."""
+def _split(data: JSON, names: Sequence[str]) -> tuple[dict[str, JSON], dict[str, JSON]]:
+    """The fields that every event accepts, and the event's own, which are called `names`."""
     if data is None:
         return {}, {}
     if not isinstance(data, dict):
         raise Refused("The payload must be an object", code="invalid_payload")
-    own = {name: value for name, value in data.items() if name not in _COMMON}
+    own = {name: value for name, value in data.items() if name in names or name not in _COMMON}
     return {name: data[name] for name in _COMMON if data.get(name) is not None}, own
 
 
 def _room(command: Command, fields: Mapping[str, JSON], knock: Knock) -> str:
     """Which room is meant (contracts, point 1)."""
     given = {name: check(fields[name], OutsideId, name) for name in ("sessionId", "eventId") if name in fields}
-    kind = command.room
-    if knock.room_id is not None:
-        return f"{kind}:{check(knock.room_id, OutsideId, f'{kind}Id')}"
-    if kind == "user":
-        return f"user:{knock.who.id}"
+    kind, field = command.room, command.named_by
     if kind in _ROOM_FIXED:
         return f"{kind}:{_ROOM_FIXED[kind]}"
-    field = _ROOM_FIELDS[kind]
+    if knock.room_id is not None:
+        return f"{kind}:{check(knock.room_id, OutsideId, field)}"
+    if kind == "user":
+        return f"user:{knock.who.id}"
     room_id = given.get(field)
     if room_id is None and knock.peer is not None:
         room_id = _implied(kind, field, knock.peer)
     if room_id is None:
-        raise Refused(f"{kind.capitalize()} ID is required", code="room_missing")
+        raise Refused(f"{field.removesuffix('Id').capitalize()} ID is required", code="room_missing")
     return f"{kind}:{room_id}"
+
+
+def _event(fields: Mapping[str, JSON], peer: Peer | None) -> str:
+    """The event that was named, in the payload or in the handshake; "" if none was."""
+    named = fields.get("eventId") or (peer.query.get("eventId") if peer is not None else None)
+    return str(check(named, OutsideId, "eventId")) if named else ""
 
 
 def _implied(kind: str, field: str, peer: Peer) -> str | None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import trio
 
 from livehub.errors import Refused
+from livehub.feature import JSON
 from livehub.ports import Meter, SeatRecord, Store, Worker
 from livehub.rooms.catalog import Catalog
 from livehub.rooms.commit import Hub
@@ -17,10 +18,13 @@ from livehub.rooms.errands import ErrandRunner
 from livehub.rooms.fanout import Fanout
 from livehub.rooms.keys import Keys
 from livehub.rooms.peer import Peer
-from livehub.rooms.request import Beat, InboxItem, Resume
+from livehub.rooms.request import Beat, Greet, InboxItem, Resume
 from livehub.rooms.room import INBOX_ASKS_MAX, Room
+from livehub.rooms.survey import survey
 
 HOUSEKEEPING_S = 10.0
+OWN_ROOM = "user"
+"""Kind of the room that is one person's own."""
 NOBODY_HOME_S = 10.0
 """A room that does not exist (somebody asked for a wrong name) is closed this soon."""
 
@@ -54,13 +58,16 @@ class House:
         self.rooms: dict[str, Room] = {}
         self._limits = limits or HouseLimits()
         self._pinned: set[str] = set()
-        self._errands = ErrandRunner(store, catalog.commands, workers or {}, clock_ms, self.ask)
+        everything = {**(workers or {}), **survey(self.ask, catalog, fanout, clock_ms)}
+        self._errands = ErrandRunner(store, catalog.commands, everything, clock_ms, self.ask)
         self.hub = Hub(catalog, store, fanout, keys, self._errands, meter, clock_ms)
+        self._mailboxes: set[str] = set()
         self._nursery: trio.Nursery | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Keep rooms until cancelled."""
         await self.hub.keys.load()
+        self._mailboxes |= set(await self.hub.store.rooms(OWN_ROOM))
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             await nursery.start(self._errands.run)
@@ -82,6 +89,8 @@ class House:
             raise Refused(f"No room can be called {name!r}", 404, code="not_found")
         if self._nursery is None or len(self.rooms) >= self._limits.open_max:
             raise Refused("Too many rooms are open, please try again later", 503, code="rooms_full")
+        if name.startswith(f"{OWN_ROOM}:"):
+            self._mailboxes.add(name)
         room = self.rooms[name] = Room(name, self.hub, inbox_asks_max=self._limits.inbox_asks_max)
         self.hub.meter.rooms_open(len(self.rooms))
         self._nursery.start_soon(self._keep, room)
@@ -108,6 +117,32 @@ class House:
         await self.ask(record.room, Resume(peer, record, reply))
         await answered.wait()
         return result
+
+    async def greet(self, peer: Peer, subscribe: Callable[[], None]) -> Sequence[tuple[str, JSON]]:
+        """What a new connection's person has waiting in their own room. `subscribe` is called in the same step.
+
+        Most people have no such room, and one that is not there is not opened: a venue connects at once.
+        """
+        room = f"{OWN_ROOM}:{peer.person.id}"
+        if room not in self.rooms and room not in self._mailboxes:
+            subscribe()
+            return ()
+        answered = trio.Event()
+        waiting: Sequence[tuple[str, JSON]] = ()
+
+        def reply(events: Sequence[tuple[str, JSON]]) -> None:
+            nonlocal waiting
+            waiting = events
+            subscribe()
+            answered.set()
+
+        try:
+            await self.ask(room, Greet(peer, reply))
+        except Refused:  # too many rooms are open: what waits comes with a later connection
+            subscribe()
+            return ()
+        await answered.wait()
+        return waiting
 
     def vacate(self, peer: Peer) -> None:
         """The peer is gone: from every room and every audience, at once."""

@@ -211,10 +211,8 @@ def describe(kind: Any) -> str:
         return ", ".join(told) if inside is str else ", ".join([describe(inside), *told])
     if get_origin(kind) is Literal:
         return " | ".join(map(str, get_args(kind)))
-    if get_origin(kind) is list:
-        return f"list of {describe(get_args(kind)[0])}"
-    if get_origin(kind) is dict:
-        return "object"
+    if get_origin(kind) in (list, dict):
+        return f"list of {describe(get_args(kind)[0])}" if get_origin(kind) is list else "object"
     if attrs.has(kind):
         hints = get_type_hints(kind, include_extras=True)
         return "{" + ", ".join(f"{camel(name)}: {describe(hint)}" for name, hint in hints.items()) + "}"

@@ -130,5 +130,6 @@ class Answer:
 
     reply: dict[str, JSON]
     replayed: bool = False
+    kind: str = ""  # of the room where a seat was taken
     snapshot: dict[str, JSON] | None = None
     offset: str = ""  # where whoever got the snapshot stands

@@ -13,13 +13,16 @@ is noted on disk before its first byte goes out, and is not begun a second time.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import trio
 
+from livehub.feature import JSON
 from livehub.ports import Entry, Record, Tenure
 from livehub.rooms.commit import UNSEEN, unseen
+from livehub.rooms.fanout import SHARED
 from livehub.rooms.house import House
 from livehub.rooms.peer import Peer
 from livehub.rooms.tickets import Ticket
@@ -124,7 +127,7 @@ class Recovery:
     async def _write(self, peer: Peer, records: Sequence[Record], drained: Callable[[], Awaitable[None]]) -> None:
         frames: list[Frame] = []
         size = 0
-        for frame in self._hub.fanout.render(peer.vocabulary, records):
+        for frame in self._hub.fanout.render(peer.vocabulary, records, partial(self._own, peer)):
             frames.append(frame)
             size += frame.size
             if size >= REPLAY_CHUNK_BYTES:
@@ -133,6 +136,15 @@ class Recovery:
                 await drained()
         if frames:
             peer.write_past(frames)
+
+    def _own(self, peer: Peer, record: Record, data: dict[str, JSON]) -> Mapping[str, JSON]:
+        """What is this peer's own of a missed fact: only the fact's room can tell, which is open if the peer sits."""
+        shown, room = self._hub.catalog.shown.get(record.kind), self._house.rooms.get(record.room)
+        return (
+            SHARED
+            if shown is None or shown.own is None or room is None
+            else room.own_of(record.kind, data, peer.person.id)
+        )
 
     def _withdraw(self, peer: Peer) -> None:
         """The peer stays gone: a room that has not opened yet may still find its wish for a seat in the inbox."""

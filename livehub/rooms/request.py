@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -33,6 +33,7 @@ class Request:
     claim: Claim | None = None
     told: str | None = None  # id of the tell that this answers
     timer: str | None = None  # key of the timer that this answers
+    event_id: str = ""  # the event that the asker named
 
 
 @dataclass(slots=True)
@@ -55,10 +56,21 @@ class Resume:
 
 
 @dataclass(slots=True)
+class Greet:
+    """A peer has connected, and this is its person's own room. `reply` is called in the order of the log, so that
+
+    the peer can be subscribed in that very step; it is given what the room has for this connection alone.
+    """
+
+    peer: Peer
+    reply: Callable[[Sequence[tuple[str, Any]]], None]
+
+
+@dataclass(slots=True)
 class Vacate:
     """The peer's connection is gone. It waits its turn: what the peer asked before is still asked from its seat."""
 
     peer: Peer
 
 
-InboxItem: TypeAlias = Request | Beat | Resume | Vacate
+InboxItem: TypeAlias = Request | Beat | Resume | Greet | Vacate

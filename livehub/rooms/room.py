@@ -15,11 +15,11 @@ from functools import partial
 import trio
 
 from livehub.errors import Refused, Unavailable
-from livehub.feature import SYSTEM, Ask, Fact, Seating
+from livehub.feature import JSON, SYSTEM, Ask, Fact, Seating
 from livehub.ports import Entry, Tenure
 from livehub.rooms.commit import Hub, Written, publish, write
 from livehub.rooms.peer import Answer, Peer, Seat
-from livehub.rooms.request import Beat, InboxItem, Request, Resume, Vacate
+from livehub.rooms.request import Beat, Greet, InboxItem, Request, Resume, Vacate
 from livehub.rooms.state import BrokenState, State
 from livehub.rooms.views import Views
 
@@ -87,6 +87,10 @@ class Room:
         if self.seats.pop(peer, None) is not None:
             self.active_s = trio.current_time()
 
+    def own_of(self, kind: str, data: dict[str, JSON], user_id: str) -> dict[str, JSON]:
+        """What of a fact's event is this person's own, as far as the room knows now."""
+        return self.state.own_of_fact(kind, data, user_id)
+
     def show_views(self, peer: Peer) -> None:
         """Show a peer that came back the latest of every view it may see."""
         if (seat := self.seats.get(peer)) is not None:
@@ -151,6 +155,8 @@ class Room:
             self._vacate(item.peer)
         elif isinstance(item, Resume):
             self._resume(item)
+        elif isinstance(item, Greet):
+            self._greet(item)
         elif self.state.exists and not self._hub.store.failing:
             self._beat(item)
 
@@ -160,7 +166,7 @@ class Room:
         self._submit(written, partial(self._beaten, written))
 
     def _ask(self, request: Request) -> None:
-        ask = Ask(request.payload, request.who, request.at_ms, request.seed)
+        ask = Ask(request.payload, request.who, request.at_ms, request.seed, request.event_id)
         try:
             self._check_seat(request)
             performed = self.state.perform(request.command.name, ask)
@@ -207,6 +213,7 @@ class Room:
             self.seats[peer] = seat = peer.seats[self.name] = Seat(self.name, self.state.audiences(parts))
             written.taken = seat
             written.snapshot = self.state.snapshot(request.who)
+            written.welcome = self.state.welcome(request.who)
             if peer.starts_anew:  # a seq of its own, so that the offset tells whether the snapshot was heard
                 written.performed.facts.append(Fact("seat.taken", {"userId": request.who.id}))
         elif seating is Seating.LEAVES and peer in self.seats:
@@ -241,11 +248,14 @@ class Room:
             self._hub.fanout.unsubscribe(peer, written.left.audiences)
         answer = Answer(written.performed.reply)
         if written.snapshot is not None:
-            answer = replace(answer, snapshot=written.snapshot, offset=self._hub.fanout.offset(self._hub.store.head))
+            offset = self._hub.fanout.offset(self._hub.store.head)
+            answer = replace(answer, kind=self.kind, snapshot=written.snapshot, offset=offset)
         if request.claim is not None:
             self._hub.keys.settle(request.claim, answer)
         request.reply(answer)
-        if peer is not None and written.taken is not None:
+        if peer is not None and written.taken is not None and not peer.gone:
+            for event, payload in written.welcome:
+                self._hub.fanout.emit_to(peer, event, payload)
             self._views.show_to(peer, written.taken.audiences)
 
     def _beaten(self, written: Written, error: Exception | None) -> None:
@@ -271,6 +281,10 @@ class Room:
             seat = Seat(self.name, entitled, resume.record.since, taken=True)
             self.seats[resume.peer] = resume.peer.seats[self.name] = seat
         self._in_order(lambda error: resume.reply(entitled if may and error is None else None))
+
+    def _greet(self, greet: Greet) -> None:
+        events = self.state.welcome(greet.peer.person) if self.state.exists else []
+        self._in_order(lambda error: greet.reply(events if error is None else []))
 
     def _submit(self, written: Written, done: Callable[[Exception | None], None]) -> None:
         """Send what an ask wrote to the log; what wrote nothing waits only for what was decided before it."""
@@ -317,5 +331,7 @@ class Room:
             self._refuse(item, Unavailable())
         elif isinstance(item, Resume):
             item.reply(None)
+        elif isinstance(item, Greet):
+            item.reply([])
         elif isinstance(item, Vacate):
             self._vacate(item.peer)

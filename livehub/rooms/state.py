@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias
 
 import orjson
 
-from livehub.feature import EVERYONE, JSON, Ask, Burst, Effect, Fact, Feature, Outcome, Person, View
+from livehub.feature import EVERYONE, JSON, Ask, Burst, Effect, Fact, Feature, Outcome, Own, Person, View
 from livehub.ports import Record
 from livehub.rooms.catalog import Catalog
 
@@ -49,6 +50,7 @@ class State:
         self._applies: dict[str, list[Apply]] = {}
         self._listens: dict[str, list[Listen]] = {}
         self._viewed: dict[str, list[tuple[View, Feature]]] = {}
+        self._own: dict[str, tuple[Feature, Own]] = {}
         for feature in self.features:
             self._bind(feature)
 
@@ -79,9 +81,35 @@ class State:
             shown |= feature.snapshot(who)
         return shown
 
+    def welcome(self, who: Person) -> list[tuple[str, JSON]]:
+        """Events for one new connection alone."""
+        return [event for feature in self.features for event in feature.welcome(who)]
+
     def show(self, view: View, key: str) -> JSON:
         """A view's payload now; None when there is nothing to show."""
         return getattr(self.views[view, key], view.method)(key)
+
+    def audience_of(self, view: View, key: str) -> str:
+        """Full name of the audience that a view is for."""
+        to = getattr(self.views[view, key], view.whom)(key) if view.whom else view.to
+        return self.audiences((to,))[0]
+
+    def own_of_view(self, view: View, key: str, user_id: str) -> dict[str, JSON]:
+        """The field of a view that is this person's own; nothing for most views."""
+        own = view.own
+        return {} if own is None else {own.field: getattr(self.views[view, key], own.method)(key, user_id)}
+
+    def own_of(self, fact: Fact) -> Callable[[str], dict[str, JSON]] | None:
+        """What of a fact's event is each person's own; None for most facts."""
+        return partial(self.own_of_fact, fact.kind, fact.data) if fact.kind in self._own else None
+
+    def own_of_fact(self, kind: str, data: dict[str, JSON], user_id: str) -> dict[str, JSON]:
+        """The field of a fact's event that is this person's own; nothing for most facts."""
+        found = self._own.get(kind)
+        if found is None:
+            return {}
+        feature, own = found
+        return {own.field: getattr(feature, own.method)(str(data[own.key]), user_id)}
 
     def touched(self, facts: Sequence[Fact]) -> list[tuple[View, str]]:
         """The views that these facts changed."""
@@ -102,6 +130,9 @@ class State:
             self._applies.setdefault(kind, []).append(getattr(feature, method))
         for kind, method in feature.listeners():
             self._listens.setdefault(kind, []).append(getattr(feature, method))
+        for emits in feature.emits:
+            if emits.own is not None:
+                self._own |= dict.fromkeys(emits.of or (emits.name,), (feature, emits.own))
         for view in feature.views():
             for kind in view.after:
                 self._viewed.setdefault(kind, []).append((view, feature))

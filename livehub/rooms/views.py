@@ -9,7 +9,7 @@ from functools import partial
 import trio
 
 from livehub.feature import JSON, Fact, View
-from livehub.rooms.fanout import Fanout
+from livehub.rooms.fanout import Fanout, Variant
 from livehub.rooms.peer import Peer
 from livehub.rooms.state import State
 
@@ -49,15 +49,21 @@ class Views:
             del self._stale[which]
             self._shown_s[which] = now_s
             view, key = which
-            audience = self._state.audiences((view.to,))[0]
+            audience = self._state.audience_of(view, key)
             if self._fanout.heard(audience) and (payload := self._state.show(view, key)) is not None:
-                self._in_order(partial(self._show, audience, view, key, payload))
+                if view.own is None:
+                    self._in_order(partial(self._show, audience, view, key, payload))
+                else:
+                    variants = self._fanout.variants((audience,), partial(self._state.own_of_view, view, key))
+                    self._in_order(partial(self._show_variants, variants, view, key, payload))
 
     def show_to(self, peer: Peer, audiences: Sequence[str]) -> None:
         """Show a newcomer the latest of everything that its audiences were shown."""
         for view, key in self._state.views:
-            audience = self._state.audiences((view.to,))[0]
+            audience = self._state.audience_of(view, key)
             if audience in audiences and (payload := self._state.show(view, key)) is not None:
+                if view.own is not None:
+                    payload = {**payload, **self._state.own_of_view(view, key, peer.person.id)}
                 self._in_order(partial(self._show_one, peer, view, key, payload))
 
     def _next_s(self, which: tuple[View, str]) -> float:
@@ -66,6 +72,12 @@ class Views:
     def _show(self, audience: str, view: View, key: str, payload: JSON, error: Exception | None) -> None:
         if error is None:
             self._fanout.show(audience, view.name, payload, key=self._name(view, key))
+
+    def _show_variants(
+        self, variants: Sequence[Variant], view: View, key: str, payload: JSON, error: Exception | None
+    ) -> None:
+        if error is None:
+            self._fanout.show_variants(variants, view.name, payload, key=self._name(view, key))
 
     def _show_one(self, peer: Peer, view: View, key: str, payload: JSON, error: Exception | None) -> None:
         if error is None and not peer.gone:

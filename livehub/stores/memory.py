@@ -44,6 +44,11 @@ class MemoryStore(Writer):
         start = bisect_right(seqs, after)
         return [self._facts[seq] for seq in seqs[start : start + limit]]
 
+    async def rooms(self, kind: str) -> list[str]:
+        """Names of the rooms of this kind that have facts."""
+        await trio.lowlevel.checkpoint()
+        return [room for room in self._rooms if room.startswith(f"{kind}:")]
+
     async def replay(self, audiences: Mapping[str, int], upto: int, limit: int) -> list[Record]:
         """Facts for any of `audiences` (name → heard so far) with seq ≤ `upto`, each once, by seq, at most `limit`."""
         await trio.lowlevel.checkpoint()

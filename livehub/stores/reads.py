@@ -12,6 +12,16 @@ from livehub.ports import KeyRecord, Record, SeatRecord, TellRecord, TimerRecord
 
 READ = "select seq, room, kind, at_ms, data from fact where room = ? and seq > ? order by seq limit ?"
 
+ROOMS = """
+with recursive found(room) as (
+    select min(room) from fact where room > :first and room < :last
+    union all
+    select (select min(room) from fact where room > found.room and room < :last) from found where found.room is not null
+)
+select room from found where room is not null
+"""
+"""One step in the index per room, however many facts it has."""
+
 REPLAY = """
 with asked as materialized (
     select key as place, value ->> 0 as audience, value ->> 1 as heard from json_each(:audiences)
@@ -39,6 +49,11 @@ TELLS = "select id, room, command, data from tell order by told"
 def read(connection: apsw.Connection, room: str, after: int, limit: int) -> list[Record]:
     """A room's facts."""
     return [Record(*row) for row in _rows(connection, READ, (room, after, limit))]
+
+
+def rooms(connection: apsw.Connection, kind: str) -> list[str]:
+    """Rooms of a kind; `;` is what follows `:`."""
+    return [room for (room,) in _rows(connection, ROOMS, {"first": f"{kind}:", "last": f"{kind};"})]
 
 
 def replay(connection: apsw.Connection, audiences: Mapping[str, int], upto: int, limit: int) -> list[Record]:

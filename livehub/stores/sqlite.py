@@ -72,6 +72,10 @@ class SqliteStore(Writer):
         """The room's facts with seq > `after`, oldest first, at most `limit`."""
         return await self._read(lambda connection: reads.read(connection, room, after, limit))
 
+    async def rooms(self, kind: str) -> list[str]:
+        """Names of the rooms of this kind that have facts."""
+        return await self._read(lambda connection: reads.rooms(connection, kind))
+
     async def replay(self, audiences: Mapping[str, int], upto: int, limit: int) -> list[Record]:
         """Facts for any of `audiences` (name → heard so far) with seq ≤ `upto`, each once, by seq, at most `limit`."""
         asked = dict(audiences)  # the caller's may change while the thread is at it

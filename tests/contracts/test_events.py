@@ -113,9 +113,9 @@ async def test_a_repeated_ask_gets_its_first_ack_again(autojump_clock: MockClock
 
 def test_a_fact_is_shown_as_its_event_with_its_offset() -> None:
     speak = EventsVocabulary(Catalog(discover()))
-    text = speak.fact("chat.message.deleted", {"gone": {"messageId": "m"}, "by": "anna"}, "e-7", "session:s1")
+    text = speak.fact("chat.message.deleted", {"gone": {"messageId": "m"}, "by": "anna"}, "e-7", "session:s1", {})
     assert text is not None
     assert text.startswith(b"2/events,")
     assert orjson.loads(text[9:]) == ["chat.message.deleted", {"messageId": "m"}, "e-7"]
-    assert speak.fact("session.joined", {"userId": "anna"}, "e-8", "session:s1") is None
+    assert speak.fact("session.joined", {"userId": "anna"}, "e-8", "session:s1", {}) is None
     assert speak.event("a.view", {"x": 1}) == b'2/events,["a.view",{"x":1}]'

@@ -8,11 +8,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 import attrs
 
-from livehub.feature import JSON, Emoji, Items, OutsideId, Text, Uuid, Whole
+from livehub.feature import JSON, Emoji, Fields, Items, Moment, OutsideId, Text, Url, Uuid, Whole
 from livehub.payload import UUID_V4, Mark
 from livehub.rooms.payloads import camel
 from tests.kit import uuid
@@ -25,6 +25,14 @@ WRONG = 0.04
 
 LETTERS = "abcdefghij XYZ 0189 äé ñ 中文 😀👩‍🚀 <b>&amp;</b> \n\t'\"\\ \u202e\u0000"
 EMOJI = ("👍", "❤️", "🔥", "👨‍👩‍👧‍👦", "é")
+MOMENTS = (
+    "2026-01-01T09:00:00Z",
+    "2026-01-01T00:20:00.500Z",
+    "2026-01-01T12:00:00+02:00",
+    "2025-01-01T00:00:00Z",
+    "2026-01-01T09:00:00",
+    "soon",
+)
 JUNK: tuple[JSON, ...] = (None, True, 5, -1.5, "", "x", [], ["x"], {}, {"a": 1}, "\ud83d", 1 << 62)
 
 
@@ -40,7 +48,7 @@ class Draws:
     def payload(self, kind: Any) -> JSON:
         """What a client might send for a payload type, or livehub itself for an internal command."""
         if is_typeddict(kind):
-            return {name: self._plain(hint, name) for name, hint in get_type_hints(kind).items()}
+            return self._told(kind, "")
         data = self._object(kind)
         if self._sometimes():
             data["surplus"] = 1
@@ -76,6 +84,28 @@ class Draws:
                 continue
             data[camel(field.name)] = self._value(hints[field.name], field.name)
         return data
+
+    def _told(self, hint: Any, name: str) -> JSON:
+        """What livehub might tell itself: always of its type."""
+        origin, args = get_origin(hint), get_args(hint)
+        if is_typeddict(hint):
+            parts = get_type_hints(hint, include_extras=True).items()
+            return {
+                part: self._told(inside, part)
+                for part, inside in parts
+                if get_origin(inside) is not NotRequired or self._sometimes(0.5)
+            }
+        if origin in (Union, UnionType):
+            return None if type(None) in args and self._sometimes(0.3) else self._told(args[0], name)
+        if origin is NotRequired:
+            return self._told(args[0], name)
+        if origin is Literal:
+            return self.dice.choice(args)
+        if origin is list:
+            return [self._told(args[0], name.removesuffix("s")) for _ in range(self.dice.randint(0, 4))]
+        if origin is dict or hint is Any:
+            return {}
+        return self._plain(hint, name)
 
     def _value(self, hint: Any, name: str) -> JSON:
         if self._sometimes():
@@ -117,6 +147,15 @@ class Draws:
             return self._outside
         if mark == get_args(Emoji)[1]:
             return lambda: self.dice.choice(EMOJI)
+        return self._other(mark)
+
+    def _other(self, mark: Mark) -> Callable[[], JSON] | None:
+        if isinstance(mark, Url):
+            return lambda: self.dice.choice(["https://livehub.test/a?b=1", "http://x", "javascript:alert(1)", "x"])
+        if isinstance(mark, Fields):
+            return lambda: self.dice.choice([{}, {"load": 0.5, "deep": {"x": [1, None]}}, {"x": "y" * (mark.most + 1)}])
+        if mark == get_args(Moment)[1]:
+            return lambda: self.dice.choice(MOMENTS)
         return None
 
     def _text(self, most: int, name: str) -> str:

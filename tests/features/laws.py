@@ -7,7 +7,7 @@
 - facts are not changed by later asks;
 - the state folded from the facts' JSON is the live state, but for the fields in `forgets`;
 - every fact, reply, effect, burst, snapshot, view and shown payload is JSON as it stands;
-- what is shown is what is declared, under a declared name;
+- what is shown is what is declared, under a declared name, and a reply is what its command declares;
 - who hears a fact is named persons first, then parts of the room in their declared order;
 - no e-mail address is shown to anybody without a permission, but the receiver's own.
 """
@@ -153,7 +153,13 @@ class Trial:
                 self.errands.append((then, {"data": data, "error": "TooSlowError"}))
             elif (asked := getattr(effect, "command", "")) in self.catalog.commands:
                 self.errands.append((asked, data))
-        as_json(came.performed.reply, f"the reply of {step.name}")
+        self._check_reply(step, came.performed.reply)
+
+    def _check_reply(self, step: Step, reply: dict[str, JSON]) -> None:
+        as_json(reply, f"the reply of {step.name}")
+        command = self.catalog.commands.get(step.name)
+        if command is not None and command.returns is not None:
+            assert not (fault := misfit(reply, command.returns)), f"the reply of {step.name}{fault}"
 
     def _seat(self, step: Step) -> None:
         seat = self.catalog.commands[step.name].seat if step.beat is None else Seating.FREE
@@ -175,6 +181,7 @@ class Trial:
                 assert shown is not None
                 payload = shown.payload(fact.data, self.state.audiences((part,))[0])
                 if payload is not None:
+                    payload = {**payload, **self.state.own_of_fact(fact.kind, fact.data, PEOPLE[1])}
                     self._check_payload(shown.event, payload, part)
         for burst in performed.bursts:
             self._check_payload(burst.event, burst.data, burst.to)
@@ -182,7 +189,11 @@ class Trial:
     def _check_look(self) -> None:
         for view, key in self.state.views:
             if (payload := self.state.show(view, key)) is not None:
-                self._check_payload(view.name, payload, view.to)
+                payload |= self.state.own_of_view(view, key, PEOPLE[1])
+                self._check_payload(view.name, payload, self.state.audience_of(view, key).removeprefix(self.state.name))
+        for who in self.people:
+            for event, payload in self.state.welcome(who):
+                self._check_payload(event, payload, f"user:{who.id}")
         for who in self.people:
             text = as_json(self.state.snapshot(who), "a snapshot").decode()
             if not who.permissions:

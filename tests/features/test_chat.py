@@ -122,7 +122,7 @@ def test_the_time_to_edit_ends_after_five_minutes(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("window_s", "told"), [(90, "90 seconds"), (60, "60 seconds"), (600, "10 minutes"), (0, "0 seconds")]
+    ("window_s", "told"), [(90, "90 seconds"), (60, "1 minute"), (1, "1 second"), (600, "10 minutes"), (0, "0 seconds")]
 )
 def test_the_time_to_edit_is_a_setting(window_s: int, told: str) -> None:
     bench = Bench(Chat, settings={"chat": ChatSettings(window_s)})

@@ -47,11 +47,11 @@ def test_a_name_set_here_is_not_changed_by_a_token(bench: Bench) -> None:
 def test_setting_a_name_shows_the_user(bench: Bench) -> None:
     bench.ask("user.met", met())
     performed = bench.ask("user.put", {"userId": "anna", "firstName": "Annie"}, MANAGER)
-    assert performed.reply["user"] == {
-        "id": "anna", "firstName": "Annie", "lastName": "", "email": "anna@mail.test", "isActive": True,
+    assert performed.reply == {
+        "userId": "anna", "id": "anna", "firstName": "Annie", "lastName": "", "email": "anna@mail.test", "isActive": True,
     }  # fmt: skip
     performed = bench.ask("user.put", {"userId": "ben", "firstName": "Ben", "email": "b@mail.test"}, MANAGER)
-    assert performed.reply["user"]["email"] == "b@mail.test"
+    assert performed.reply["email"] == "b@mail.test"
 
 
 def test_only_managers_manage_users(bench: Bench) -> None:
@@ -89,7 +89,7 @@ def test_setting_a_name_lets_in_again_or_keeps_out(bench: Bench) -> None:
     assert profile.active
     performed = bench.ask("user.put", {"userId": "anna", "firstName": "A", "active": False}, MANAGER)
     assert len(performed.effects) == 1
-    assert performed.reply["user"]["isActive"] is False
+    assert performed.reply["isActive"] is False
 
 
 def test_nothing_of_a_user_is_broadcast(bench: Bench) -> None:

@@ -39,7 +39,7 @@ class Stage:
     def __post_init__(self) -> None:
         health = Health(lambda: self.why_not_ready, lambda: (b"figures 1\n", "text/plain; version=0.0.4"))
         rest = Rest(self.hub.gate, identify)
-        self.app = create_app(rest, health, body_bytes_max=BODY_BYTES_MAX, body_timeout_s=1.0)
+        self.app = create_app(rest, self.hub.catalog, health, body_bytes_max=BODY_BYTES_MAX, body_timeout_s=1.0)
 
     async def request(self, method: str, path: str, who: str = "", body: Any = None, **more: Any) -> tuple[int, Any]:
         """Status and JSON body of one request."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import orjson
@@ -30,11 +30,13 @@ class Voice:
         self.name = name
         self.said: list[tuple[str, str]] = []
 
-    def fact(self, kind: str, data: dict[str, JSON], offset: str, audience: str) -> bytes | None:
+    def fact(
+        self, kind: str, data: dict[str, JSON], offset: str, audience: str, own: Mapping[str, JSON]
+    ) -> bytes | None:
         self.said.append((kind, audience))
         if data.get("secret") and audience != "staff":
             return None
-        return b"2%s," % self.name.encode() + orjson.dumps([kind, {**data, "as": audience}, offset])
+        return b"2%s," % self.name.encode() + orjson.dumps([kind, {**data, **own, "as": audience}, offset])
 
     def event(self, name: str, payload: JSON) -> bytes:
         self.said.append((name, ""))
@@ -254,7 +256,7 @@ async def test_facts_from_the_log_are_shown_as_they_were(studio: Studio) -> None
         Record(1, "r", "fact 1", 0, b'{"n":1,"secret":true}', "staff"),
         Record(2, "r", "fact 2", 0, b'{"secret":true}', "hall"),
     ]
-    frames = studio.fanout.render("/a", records)
+    frames = studio.fanout.render("/a", records, lambda record, data: {})
     assert [frame.text for frame in frames] == [client.heard[0].frame.text]
 
 

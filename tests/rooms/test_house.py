@@ -13,7 +13,7 @@ from livehub.rooms.house import HOUSEKEEPING_S, NOBODY_HOME_S, HouseLimits
 from livehub.rooms.room import Room
 from livehub.stores.memory import open_memory
 from tests.kit import ANNA, BEN, START_MS, Ears, HubUnderTest, ears, open_hub, settle
-from tests.rooms.toys import Counter, Metronome
+from tests.rooms.toys import Counter, Letters, Metronome, Table
 
 IDLE_S = 300.0
 LIMITS = HouseLimits(idle_close_s=IDLE_S)
@@ -252,3 +252,77 @@ async def test_beats_pause_while_the_disk_is_full(autojump_clock: MockClock, cap
         at = await ticks(hub, "toy.ticked")
         assert at
         assert at[0] > 9_000
+
+
+async def greeted(hub: HubUnderTest, client: Ears) -> list[object]:
+    """What waits for somebody who connects."""
+
+    def subscribe() -> None:
+        hub.fanout.subscribe(client.peer, [client.peer.user_audience])
+
+    return list(await hub.house.greet(client.peer, subscribe))
+
+
+async def post(hub: HubUnderTest, text: str) -> None:
+    await (await hub.command("user:anna", "letter.post", {"text": text})).answer()
+    await settle()
+
+
+async def test_whoever_connects_gets_what_waits_in_their_own_room(autojump_clock: MockClock) -> None:
+    async with open_hub(Counter, Letters) as hub:
+        await post(hub, "one")
+        anna = ears(ANNA)
+        assert await greeted(hub, anna) == [("letter.new", {"text": "one"})]
+        await post(hub, "two")
+        assert anna.events("letter.new") == [{"text": "two"}]
+
+
+async def test_a_letter_on_its_way_is_either_waiting_or_heard(autojump_clock: MockClock) -> None:
+    """Greeting and subscribing are one step in the order of the log: nothing twice, nothing lost."""
+    async with open_hub(Counter, Letters) as hub, trio.open_nursery() as nursery:
+        await post(hub, "zero")
+        hub.store.hold_commits = trio.Event()
+        await hub.command("user:anna", "letter.post", {"text": "one"})
+        anna, waiting = ears(ANNA), list[object]()
+
+        async def greet() -> None:
+            waiting.extend(await greeted(hub, anna))
+
+        nursery.start_soon(greet)
+        await settle()
+        await hub.command("user:anna", "letter.post", {"text": "two"})
+        await settle()
+        hub.store.hold_commits.set()
+        await settle()
+        assert waiting == [("letter.new", {"text": text}) for text in ("zero", "one")]
+        assert anna.events("letter.new") == [{"text": "two"}]
+
+
+async def test_who_has_no_room_of_their_own_is_not_given_one(autojump_clock: MockClock) -> None:
+    async with open_hub(Counter, Letters) as hub:
+        ben = ears(BEN)
+        assert await greeted(hub, ben) == []
+        assert hub.house.rooms == {}
+        assert hub.fanout.heard("user:ben")
+
+
+async def test_own_rooms_are_known_after_a_restart(autojump_clock: MockClock) -> None:
+    async with open_memory() as store:
+        async with open_hub(Counter, Letters, store=store) as hub:
+            await post(hub, "one")
+        async with open_hub(Counter, Letters, store=store) as hub:
+            assert await greeted(hub, ears(ANNA)) == [("letter.new", {"text": "one"})]
+
+
+async def test_whoever_joins_is_welcomed_after_the_ack(autojump_clock: MockClock) -> None:
+    async with open_hub(Table) as hub:
+        anna, ben = ears(ANNA), ears(BEN)
+        for client in (anna, ben):
+            reply = await hub.ask("table.join", {"sessionId": "s1"}, client)
+            assert client.heard == []
+            await reply.answer()
+            await settle()
+    assert [client.events("table.letter") for client in (anna, ben)] == [
+        [{"text": "Dear Anna"}],
+        [{"text": "Dear Ben"}],
+    ]

@@ -16,7 +16,7 @@ from livehub.rooms.recovery import LEFT, CannotRecover, Recovery, ReplayLimits
 from livehub.rooms.tickets import Ticket
 from livehub.stores.memory import MemoryStore, open_memory
 from tests.kit import ANNA, BEN, START_MS, Clock, Ears, HubUnderTest, ears, open_hub, person, settle
-from tests.rooms.toys import Counter
+from tests.rooms.toys import Counter, Table
 
 STAFF_MEMBER = person("staff", "toy:staff")
 TICKET = Ticket("sid-1", START_MS)
@@ -501,3 +501,17 @@ async def test_over_any_number_of_cuts_everybody_hears_everything_once_in_order(
                 everything = heard[name] + ([] if client.peer.gone else client.seqs())
                 assert everything == stayed.seqs()[: len(everything)]
                 assert client.peer.gone or everything == stayed.seqs()
+
+
+async def test_what_is_missed_comes_with_what_is_ones_own(autojump_clock: MockClock) -> None:
+    async with open_hub(Table) as hub:
+        anna, ben = ears(ANNA, sid=TICKET.sid), ears(BEN)
+        hub.fanout.subscribe(anna.peer, [anna.peer.user_audience])
+        for client in (anna, ben):
+            await hub.do("table.join", {"sessionId": "s1"}, client)
+        await hub.do("table.clink", {}, anna)
+        offset = hub.fanout.offset(hub.store.head)
+        hub.house.vacate(anna.peer)
+        await hub.do("table.toast", {}, ben)
+        assert ben.events("table.toasted") == [{"toasts": 1, "clinks": None}]
+        assert (await come_back(hub, offset)).events("table.toasted") == [{"toasts": 1, "clinks": "1 of wine"}]

@@ -29,7 +29,7 @@ from livehub.feature import (
 from livehub.rooms.views import VIEW_INTERVAL_S
 from livehub.wire.frames import Kind
 from tests.kit import ANNA, BEN, Ears, HubUnderTest, ears, open_hub, person, settle
-from tests.rooms.toys import STAFF, Counter
+from tests.rooms.toys import STAFF, Counter, Table
 
 STAFF_MEMBER = person("staff", "toy:staff")
 
@@ -208,3 +208,59 @@ async def test_a_view_of_what_was_not_saved_is_never_shown(
         await hub.do("toy.add", {}, client)
         await settle()
         assert client.events("toy.total") == [{"total": 1}, {"total": 2}]
+
+
+async def test_a_personal_field_is_each_receivers_own(autojump_clock: MockClock) -> None:
+    async with open_hub(Table) as hub:
+        anna, ben = ears(ANNA), ears(BEN)
+        for client in (anna, ben):
+            await hub.do("table.join", {"sessionId": "s1"}, client)
+        for client in (anna, anna, ben):
+            await hub.do("table.clink", {}, client)
+        await trio.sleep(VIEW_INTERVAL_S * 2)
+        again = ears(BEN, sid="ben's other device")
+        await hub.do("table.join", {"sessionId": "s1"}, again)
+    assert anna.events("table.count")[-1] == {"toasts": 0, "clinks": "2 of wine"}
+    for client in (ben, again):
+        assert client.events("table.count")[-1] == {"toasts": 0, "clinks": "1 of wine"}
+
+
+async def test_those_with_the_same_value_share_one_frame(autojump_clock: MockClock) -> None:
+    async with open_hub(Table) as hub:
+        clients = [ears(person(f"p{n}")) for n in range(5)]
+        for client in clients:
+            await hub.do("table.join", {"sessionId": "s1"}, client)
+        await hub.do("table.clink", {}, clients[0])
+        shown = [next(item for item in client.heard if item.event == "table.count") for client in clients]
+    assert [item.payload["clinks"] for item in shown] == ["1 of wine", None, None, None, None]
+    assert len({id(item.frame) for item in shown[1:]}) == 1
+
+
+async def test_what_is_shown_of_ones_own_is_what_was_saved(autojump_clock: MockClock) -> None:
+    """The value is taken with the view, not later, when an ask that may still fail has changed it."""
+    async with open_hub(Table) as hub:
+        anna = ears(ANNA)
+        await hub.do("table.join", {"sessionId": "s1"}, anna)
+        hub.store.hold_commits = trio.Event()
+        for _ in range(3):
+            await hub.ask("table.clink", {}, anna)
+            await trio.sleep(VIEW_INTERVAL_S)
+        await settle()
+        assert anna.events("table.count") == []
+        hub.store.hold_commits.set()
+        await settle()
+    assert [shown["clinks"] for shown in anna.events("table.count")] == ["1 of wine", "2 of wine", "3 of wine"]
+
+
+async def test_whoever_left_meanwhile_is_not_shown_it(autojump_clock: MockClock) -> None:
+    async with open_hub(Table) as hub:
+        anna, ben = ears(ANNA), ears(BEN)
+        for client in (anna, ben):
+            await hub.do("table.join", {"sessionId": "s1"}, client)
+        hub.store.hold_commits = trio.Event()
+        await hub.ask("table.clink", {}, anna)
+        await settle()
+        hub.house.vacate(ben.peer)
+        hub.store.hold_commits.set()
+        await settle()
+    assert (len(anna.events("table.count")), ben.events("table.count")) == (1, [])

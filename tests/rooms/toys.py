@@ -20,6 +20,7 @@ from livehub.feature import (
     Feature,
     Key,
     Outcome,
+    Own,
     Person,
     Refused,
     Seating,
@@ -309,3 +310,88 @@ class Echo(Feature):
     @applies("toy.cheered")
     def _on_cheered(self, data: dict[str, JSON], at_ms: int) -> None:
         self.cheers += 1
+
+
+class Toast(TypedDict):
+    """A toast, and how often its reader clinked glasses."""
+
+    toasts: int
+    clinks: str | None
+
+
+CLINKS = Own("clinks", "clinks_of", key="kind")
+
+
+@dataclass
+class Table(Feature):
+    """Shows everybody something of their own, in a fact and in a view; and keeps a letter for everybody."""
+
+    name: ClassVar[str] = "table"
+    emits = (
+        Emits("table.toasted", Toast, "A toast.", render=lambda data, _: {"toasts": data["toasts"]}, own=CLINKS),
+        Emits("table.count", Toast, "How many there were.", own=CLINKS),
+        Emits("table.letter", Said, "A letter."),
+    )
+
+    toasts: int = 0
+    clinks: dict[str, int] = field(default_factory=dict)
+
+    @command("table.join", key=Key.OPTIONAL, seat=Seating.TAKES, creates=True)
+    def join(self, ask: Ask[Empty]) -> Outcome:
+        """Sit down."""
+        return Outcome([Fact("table.joined", {})])
+
+    @command("table.clink")
+    def clink(self, ask: Ask[Empty]) -> Outcome:
+        """Clink glasses."""
+        return Outcome([Fact("table.clinked", {"userId": ask.who.id, "kind": "wine"})])
+
+    @command("table.toast")
+    def toast(self, ask: Ask[Empty]) -> Outcome:
+        """Say a toast."""
+        return Outcome([Fact("table.toasted", {"toasts": self.toasts + 1, "kind": "wine"}, (EVERYONE,))])
+
+    @view("table.count", after=("table.clinked",), key="kind", own=CLINKS)
+    def count(self, kind: str) -> JSON:
+        """How many toasts there were."""
+        return {"toasts": self.toasts}
+
+    def clinks_of(self, kind: str, user_id: str) -> str | None:
+        """How often somebody clinked."""
+        return f"{self.clinks[user_id]} of {kind}" if user_id in self.clinks else None
+
+    @applies("table.clinked")
+    def _on_clinked(self, data: dict[str, JSON], at_ms: int) -> None:
+        self.clinks[data["userId"]] = self.clinks.get(data["userId"], 0) + 1
+
+    @applies("table.toasted")
+    def _on_toasted(self, data: dict[str, JSON], at_ms: int) -> None:
+        self.toasts += 1
+
+    def welcome(self, who: Person) -> list[tuple[str, JSON]]:
+        """A letter for whoever comes."""
+        return [("table.letter", {"text": f"Dear {who.first_name}"})]
+
+
+@dataclass
+class Letters(Feature):
+    """A person's own room, with a letter in it."""
+
+    name: ClassVar[str] = "letters"
+    room: ClassVar[str] = "user"
+    emits = (Emits("letter.new", Said, "A letter."),)
+
+    texts: list[str] = field(default_factory=list)
+
+    @internal("letter.post")
+    def post(self, ask: Ask[JSON]) -> Outcome:
+        """Put a letter in."""
+        return Outcome([Fact("letter.new", {"text": ask.payload["text"]}, (user(self.room_id),))])
+
+    @applies("letter.new")
+    def _on_new(self, data: dict[str, JSON], at_ms: int) -> None:
+        self.texts.append(data["text"])
+
+    def welcome(self, who: Person) -> list[tuple[str, JSON]]:
+        """All letters."""
+        return [("letter.new", {"text": text}) for text in self.texts]

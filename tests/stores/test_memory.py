@@ -337,3 +337,13 @@ def test_memory_and_sqlite_cannot_be_told_apart(steps: list[Any], asked: list[di
                     assert await history(reopened, [], asked) == await history(memory, [], asked)
 
     trio.run(live)
+
+
+async def test_the_rooms_of_a_kind_are_known(desk: Desk) -> None:
+    assert await desk.store.rooms("user") == []
+    for number, room in enumerate(
+        ["user:ben", "session:a", "users:x", "user:anna", "user:ben", "use:r", "user:\u00e4"]
+    ):
+        await desk.save(said(number), room=room)
+    assert sorted(await desk.store.rooms("user")) == ["user:anna", "user:ben", "user:\u00e4"]
+    assert await desk.store.rooms("users") == ["users:x"]

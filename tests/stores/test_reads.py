@@ -48,8 +48,9 @@ def plan(connection: apsw.Connection, query: str, values: apsw.Bindings) -> list
         (reads.FIND_KEY, ("ada", "k")),
         (reads.KEYS_SINCE, (0,)),
         (reads.SEATS, ("sid",)),
+        (reads.ROOMS, {"first": "user:", "last": "user;"}),
     ],
-    ids=["read", "replay", "find_key", "keys_since", "seats"],
+    ids=["read", "replay", "find_key", "keys_since", "seats", "rooms"],
 )
 def test_no_read_goes_through_a_whole_table(reading: apsw.Connection, query: str, values: apsw.Bindings) -> None:
     steps = plan(reading, query, values)

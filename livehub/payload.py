@@ -6,16 +6,18 @@ A payload is a frozen attrs class with Python names; on the wire its fields are 
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Protocol, TypeAlias, TypeVar, dataclass_transform, runtime_checkable
 
 import attrs
-import orjson
 
 OUTSIDE_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}\Z")
 UUID_V4 = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-4[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}\Z")
+MOMENT_EXAMPLE = "2026-05-01T09:30:00Z"
+FIELDS_DEPTH_MAX = 20
 EMOJI_CODE_POINTS_MAX = 8
 URL = re.compile(r"https?://[^/\s?#@\\]+(?:[/?#]\S*)?\Z", re.IGNORECASE)
 RATE = re.compile(r"(\d+)/(\d*)s\Z")
@@ -29,10 +31,13 @@ class Invalid(ValueError):
 
 @runtime_checkable
 class Mark(Protocol):
-    """A limit on a field: how it is checked, and (`str`) how it is told."""
+    """A limit on a field: how it is checked, and how it is told to people (`str`) and to machines."""
 
     def check(self, value: Any) -> Any:
         """Return the value to keep, or raise `Invalid`."""
+
+    def schema(self) -> dict[str, Any]:
+        """The keywords of JSON Schema that say the same; those that draft 07 knows, which is all AsyncAPI reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,9 @@ class Text:
             raise Invalid("must not be empty")
         return whole_unicode(value)
 
+    def schema(self) -> dict[str, Any]:
+        return {"minLength": 1, "maxLength": self.most, "pattern": r"\S"}
+
     def __str__(self) -> str:
         return f"1 to {self.most} characters, not only white space"
 
@@ -60,6 +68,9 @@ class _Outside:
             raise Invalid("must be 1 to 128 characters of A-Z a-z 0-9 _ . : -")
         return value
 
+    def schema(self) -> dict[str, Any]:
+        return {"pattern": _whole(OUTSIDE_ID)}
+
     def __str__(self) -> str:
         return "id: 1 to 128 of A-Z a-z 0-9 _ . : -"
 
@@ -70,6 +81,9 @@ class _Uuid:
         if not UUID_V4.match(value):
             raise Invalid("must be a UUID v4")
         return value.lower()
+
+    def schema(self) -> dict[str, Any]:
+        return {"format": "uuid", "pattern": _whole(UUID_V4)}
 
     def __str__(self) -> str:
         return "UUID v4"
@@ -83,6 +97,9 @@ class _Emoji:
         if value.isascii():
             raise Invalid("must be an emoji, not plain text")
         return whole_unicode(value)
+
+    def schema(self) -> dict[str, Any]:
+        return {"minLength": 1, "maxLength": EMOJI_CODE_POINTS_MAX, "pattern": r"[^\x00-\x7f]"}
 
     def __str__(self) -> str:
         return f"1 to {EMOJI_CODE_POINTS_MAX} characters, not plain ASCII"
@@ -101,6 +118,9 @@ class Whole:
             raise Invalid(f"must be from {self.least} to {self.most}")
         return value
 
+    def schema(self) -> dict[str, Any]:
+        return {"minimum": self.least, "maximum": self.most}
+
     def __str__(self) -> str:
         return f"{self.least} to {self.most}"
 
@@ -117,6 +137,9 @@ class Items:
         if not self.least <= len(value) <= self.most:
             raise Invalid(f"must have {self.least} to {self.most} items, not {len(value)}")
         return value
+
+    def schema(self) -> dict[str, Any]:
+        return {"minItems": self.least, "maxItems": self.most}
 
     def __str__(self) -> str:
         return f"{self.least} to {self.most} items"
@@ -136,6 +159,9 @@ class Url:
             raise Invalid("must be an http or https URL")
         return whole_unicode(value)
 
+    def schema(self) -> dict[str, Any]:
+        return {"format": "uri", "maxLength": self.most, "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://"}
+
     def __str__(self) -> str:
         return f"http or https URL of at most {self.most} characters"
 
@@ -147,10 +173,17 @@ class Fields:
     most: int
 
     def check(self, value: dict[str, Any]) -> dict[str, Any]:
-        """Raise `Invalid` when too large."""
-        if (size := len(orjson.dumps(value))) > self.most:
+        """Raise `Invalid` when too large, nested too deep or not valid Unicode."""
+        if _depth(value, FIELDS_DEPTH_MAX) > FIELDS_DEPTH_MAX:
+            raise Invalid(f"must be nested at most {FIELDS_DEPTH_MAX} deep")
+        if (
+            size := len(whole_unicode(json.dumps(value, ensure_ascii=False, separators=(",", ":"))).encode())
+        ) > self.most:
             raise Invalid(f"must be at most {self.most} bytes of JSON, not {size}")
         return value
+
+    def schema(self) -> dict[str, Any]:
+        return {"x-max-bytes": self.most}
 
     def __str__(self) -> str:
         return f"object of at most {self.most} bytes"
@@ -164,8 +197,11 @@ class _Moment:
         except ValueError:
             moment = None
         if moment is None or moment.tzinfo is None or not 1970 < moment.year < 9999:
-            raise Invalid("must be a time such as 2026-05-01T09:30:00Z, with its offset from UTC")
+            raise Invalid(f"must be a time such as {MOMENT_EXAMPLE}, with its offset from UTC")
         return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+    def schema(self) -> dict[str, Any]:
+        return {"format": "date-time", "examples": [MOMENT_EXAMPLE]}
 
     def __str__(self) -> str:
         return "ISO 8601 time with its offset from UTC"
@@ -179,6 +215,19 @@ Moment: TypeAlias = Annotated[str, _Moment()]
 """A time, kept as UTC with milliseconds and `Z` (contracts, point 12): such texts sort and compare as times."""
 Emoji: TypeAlias = Annotated[str, _Emoji()]
 """1 to 8 code points that are not plain ASCII: contracts, point 15."""
+
+
+def _whole(pattern: re.Pattern[str]) -> str:
+    """A pattern for the whole of a text, as JSON Schema writes it."""
+    return "^" + pattern.pattern.removesuffix(r"\Z") + "$"
+
+
+def _depth(value: Any, most: int) -> int:
+    """How deep a value is nested, looking no deeper than one more than `most`."""
+    if not isinstance(value, dict | list) or most < 0:
+        return 0
+    inside = value.values() if isinstance(value, dict) else value
+    return 1 + max((_depth(item, most - 1) for item in inside), default=0)
 
 
 def whole_unicode(value: str) -> str:

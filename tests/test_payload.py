@@ -8,14 +8,18 @@ import attrs
 import pytest
 
 from livehub.payload import (
+    FIELDS_DEPTH_MAX,
     Emoji,
     Empty,
+    Fields,
     Invalid,
     Items,
     Mark,
+    Moment,
     OutsideId,
     Rate,
     Text,
+    Url,
     Uuid,
     Whole,
     payload,
@@ -173,3 +177,89 @@ def test_settings_do_not_share_their_defaults() -> None:
     assert other.words == ["a"]
     kind: Any = Section
     assert attrs.fields_dict(kind)["words"].metadata["help"] == "words"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://livehub.test",
+        "http://x",
+        "HTTPS://Livehub.Test:8443/a/b?c=d#e",
+        "https://例え.テスト/道",
+        "https://[::1]/",
+    ],
+)
+def test_a_url_is_kept_as_it_was_sent(url: str) -> None:
+    assert Url(100).check(url) == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "x",
+        "//livehub.test/a",
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "ftp://livehub.test",
+        "https://",
+        "https:///a",
+        "https://anna:secret@livehub.test",
+        "https://livehub.test/a b",
+        " https://livehub.test",
+        "https://livehub.test\n",
+        "https://livehub.test\\@evil.test",
+    ],
+)
+def test_what_is_no_web_address_is_refused(url: str) -> None:
+    with pytest.raises(Invalid, match="must be an http or https URL"):
+        Url(100).check(url)
+
+
+def test_a_url_has_a_length() -> None:
+    url = "https://livehub.test/" + "x" * 79
+    assert Url(100).check(url) == url
+    with pytest.raises(Invalid, match="must be at most 100 characters, not 101"):
+        Url(100).check(url + "x")
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("2026-05-01T09:30:00Z", "2026-05-01T09:30:00.000Z"),
+        ("2026-05-01T09:30:00.123456+02:00", "2026-05-01T07:30:00.123Z"),
+        ("2026-05-01T09:30-11:30", "2026-05-01T21:00:00.000Z"),
+    ],
+)
+def test_a_moment_is_kept_as_utc(text: str, kept: str) -> None:
+    moment: Mark = get_args(Moment)[1]
+    assert moment.check(text) == kept
+    assert moment.check(kept) == kept
+
+
+@pytest.mark.parametrize(
+    "text", ["", "tomorrow", "2026-05-01", "2026-05-01T09:30:00", "2026-13-01T00:00:00Z", "1969-01-01T00:00Z"]
+)
+def test_a_time_without_its_offset_is_refused(text: str) -> None:
+    moment: Mark = get_args(Moment)[1]
+    with pytest.raises(Invalid, match="must be a time such as"):
+        moment.check(text)
+
+
+def test_free_fields_are_bounded() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(FIELDS_DEPTH_MAX - 1):
+        deep = {"x": [deep]} if len(str(deep)) % 2 else {"x": deep}
+    for value in ({}, {"load": 0.5, "ok": [True, None, "é"]}, {"x": "y" * 92}):
+        assert Fields(100).check(value) == value
+    with pytest.raises(Invalid, match="must be at most 100 bytes of JSON, not 101"):
+        Fields(100).check({"x": "y" * 92 + "z"})
+    with pytest.raises(Invalid, match="must be nested at most 20 deep"):
+        Fields(1_000_000).check({"x": deep, "y": {"z": {"a": deep}}})
+    nested: list[Any] = []
+    for _ in range(5_000):
+        nested = [nested]
+    with pytest.raises(Invalid, match="must be nested"):
+        Fields(1_000_000).check({"x": nested})
+    with pytest.raises(Invalid, match="valid Unicode"):
+        Fields(100).check({"x": "\ud83d"})

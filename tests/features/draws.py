@@ -37,12 +37,12 @@ JUNK: tuple[JSON, ...] = (None, True, 5, -1.5, "", "x", [], ["x"], {}, {"a": 1},
 
 
 class Draws:
-    """Draws values with one set of dice. `ids` are those that the room has told so far."""
+    """Draws values with one set of dice. `ids` are those that the room has told so far, by what they are ids of."""
 
     def __init__(self, dice: random.Random, people: list[str]) -> None:
         self.dice = dice
         self.people = people
-        self.ids: dict[str, None] = {}
+        self.ids: dict[str, dict[str, None]] = {}
         self._uuids = 0
 
     def payload(self, kind: Any) -> JSON:
@@ -60,17 +60,17 @@ class Draws:
         text = "".join(self.dice.choices(LETTERS, k=max(1, min(size, most))))
         return text if not text.isspace() else "x"
 
-    def learn(self, told: JSON) -> None:
-        """Remember ids."""
+    def learn(self, told: JSON, name: str = "") -> None:
+        """Remember ids: `pollId`, or the `id` of a `poll`, or of one of the `polls`."""
         if isinstance(told, dict):
             for key, value in told.items():
                 self.learn(key)
-                self.learn(value)
+                self.learn(value, f"{name.removesuffix('s')}Id" if key == "id" else key)
         elif isinstance(told, list | tuple):
             for value in told:
-                self.learn(value)
+                self.learn(value, name)
         elif isinstance(told, str) and UUID_V4.match(told):
-            self.ids[told] = None
+            self.ids.setdefault(name.lower(), {})[told] = None
 
     def _sometimes(self, share: float = WRONG) -> bool:
         return self.dice.random() < share
@@ -142,7 +142,7 @@ class Draws:
             sizes = [mark.least, mark.least + 1, mark.most, mark.most + 1, max(0, mark.least - 1)]
             return lambda: [self._value(inside, name) for _ in range(self.dice.choices(sizes, (5, 9, 3, 1, 1))[0])]
         if mark == get_args(Uuid)[1]:
-            return self._uuid
+            return lambda: self._uuid(name)
         if mark == get_args(OutsideId)[1]:
             return self._outside
         if mark == get_args(Emoji)[1]:
@@ -165,9 +165,11 @@ class Draws:
             return self.dice.choice([" ", "\u2003\n", "x" * (most + 1), "😀" * (most + 1), "x\udc00"])
         return self.text(most)
 
-    def _uuid(self) -> str:
-        if self.ids and not self._sometimes(0.1):
-            known = list(self.ids)
+    def _uuid(self, field: str) -> str:
+        fitting = [name for name in self.ids if name and camel(field).lower().endswith(name)]
+        names = fitting if fitting and not self._sometimes(0.1) else list(self.ids)
+        if names and not self._sometimes(0.1):
+            known = list(self.ids[self.dice.choice(names)])
             found = self.dice.choice(known[-8:] if self._sometimes(0.7) else known)
             return found.upper() if self._sometimes(0.1) else found
         self._uuids += 1

@@ -34,6 +34,8 @@ from tests.kit import START_MS
 
 ASKS_PER_TRIAL = 80
 PEOPLE = ("anna", "ben", "cara", "dora")
+FOCUS = 0.8
+"""Share of asks of other features than the trial's own that are left out: else much is rare where there are many."""
 PAUSES_MS = (0, 1, 50, 1_000, 30_000, 400_000, 4_000_000)
 
 
@@ -73,6 +75,8 @@ class Trial:
             for place, feature in enumerate(self.catalog.features[kind])
             for _, method, _ in feature.beats()
         ]
+        self.focus = self.dice.choice(self.catalog.features[kind])
+        self.focused = {command.name for command in self.focus.commands()}
         self.seated: set[str] = set()
         self.errands: list[tuple[str, JSON]] = []  # internal commands that effects asked for
         self.steps: list[Step] = []
@@ -83,7 +87,7 @@ class Trial:
 
     def run(self, asks: int = ASKS_PER_TRIAL) -> int:
         """Play, and check every law. Returns how many facts came of it."""
-        for _ in range(asks):
+        for _ in range(asks + 10 * len(self.commands)):
             self.now_ms += self.dice.choice(PAUSES_MS)
             beat = self.beats and self.state.exists and self.dice.random() < 0.1
             step = self._beat() if beat else self._ask()
@@ -97,6 +101,8 @@ class Trial:
     def _ask(self) -> Step | None:
         """Draw an ask that passes gate and room; None when there is nobody who may."""
         command = self.dice.choice(self.commands)
+        if command.name not in self.focused and self.dice.random() < FOCUS:
+            return None
         if not (self.state.exists or command.creates):
             return None
         if command.via is Via.INSIDE:

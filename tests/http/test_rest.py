@@ -60,7 +60,7 @@ async def test_a_repeated_request_with_its_key_happens_once(autojump_clock: Mock
         ]
     (first_status, first), (second_status, second) = made
     assert (first_status, second_status) == (201, 201)
-    assert second == first
+    assert second == {**first, "replayed": True}
 
 
 async def test_a_room_that_does_not_answer_is_a_504(autojump_clock: MockClock) -> None:

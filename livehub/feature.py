@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, ClassVar, TypeVar, cast, get_args, get_type_hints
+from typing import Any, ClassVar, TypedDict, TypeVar, cast, get_args, get_type_hints
 
 from livehub.ask import (
     EVERYONE,
@@ -61,6 +61,7 @@ __all__ = [
     "Cancel",
     "Command",
     "Do",
+    "Done",
     "Effect",
     "Emits",
     "Emoji",
@@ -117,6 +118,10 @@ class Key(Enum):
     OPTIONAL = "optional"
 
 
+class Done(TypedDict):
+    """The reply of a command that tells nothing beside its success."""
+
+
 class Via(Enum):
     """Which doors lead to a command."""
 
@@ -162,7 +167,7 @@ class Command:
     via: Via = Via.SOCKET
     creates: bool = False  # may be asked of a room that does not exist yet
     reads: bool = False  # changes nothing, so it is answered also while the log cannot be written
-    returns: Any = None  # type of the reply; None: nothing beside the success
+    returns: Any = None  # type of the reply, a TypedDict; None for what only livehub itself asks
     rest: Route | None = None
 
 
@@ -274,12 +279,13 @@ def command(
     via: Via = Via.SOCKET,
     creates: bool = False,
     reads: bool = False,
-    returns: Any = None,
+    returns: Any = Done,
     rest: str = "",
 ) -> Callable[[F], F]:
     """Let clients call this method: `def name(self, ask: Ask[PayloadType]) -> Outcome`, pure, refusing first.
 
-    `rate` is `"5/10s"`: asks per person and time. `rest` is a `Route`: `"POST /sessions 201"`.
+    `rate` is `"5/10s"`: asks per person and time. `rest` is a `Route`: `"POST /sessions 201"`. `returns` is the type of
+    the reply beside `"success": true`.
     """
     mark = {
         "name": name,

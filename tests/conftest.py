@@ -8,6 +8,8 @@ from hypothesis import HealthCheck, settings
 KILL_ROUNDS = 5
 EXAMPLES = 100
 STALL_MIB = 32
+ATTENDEES = 200
+ATTEND_S = 8
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -15,6 +17,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("livehub")
     group.addoption("--kill-rounds", type=int, default=KILL_ROUNDS, help="rounds of kill -9 under load")
     group.addoption("--examples", type=int, default=EXAMPLES, help="examples that Hypothesis tries per property")
+    group.addoption("--attendees", type=int, default=ATTENDEES, help="people in a lively session")
+    group.addoption("--attend-s", type=int, default=ATTEND_S, help="seconds that a lively session lasts")
     group.addoption("--stall-mib", type=int, default=STALL_MIB, help="MiB sent to each reader beside a stalled one")
 
 

@@ -3,80 +3,88 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NotRequired, get_args, get_origin, get_type_hints, is_typeddict
+from typing import get_type_hints
 
 import attrs
 
-from livehub.feature import EVERYONE, Command, Emits, Key, Via
+from livehub.contracts.inventory import Asked, Inventory, Told
+from livehub.contracts.schema import Schema, target
+from livehub.feature import Key
 from livehub.rooms.catalog import Catalog
 from livehub.rooms.payloads import camel, describe
 
 INDENT = "    "
+_COMMON = """\
+Every event also accepts sessionId and eventId. A mutation that comes again with the same idempotencyKey
+(24 h) happens once: its ack comes again with replayed: true.
+"""
 
 
 def contract_text(catalog: Catalog, namespace: str) -> str:
     """Every event of a namespace: payload, permission, rate, answer; then what the server sends."""
-    commands = [command for command in catalog.commands.values() if command.via in (Via.SOCKET, Via.BOTH)]
+    inventory = Inventory(catalog, namespace)
+    words = _Words(inventory)
     lines = [f"NAMESPACE {namespace}", "", "CLIENT → SERVER", ""]
-    for command in commands:
-        lines += [*_command(command), ""]
-    lines += [
-        "Every event also accepts sessionId and eventId. A mutation that comes again with the same idempotencyKey"
-    ]
-    lines += ["(24 h) happens once: its ack comes again with replayed: true.", "", "SERVER → CLIENT", ""]
-    for event, doc in _BUILT_IN.items():
-        lines += [event, f"{INDENT}{doc}", ""]
-    for feature, emits in catalog.emits:
-        lines += [*_emits(feature.room, emits), ""]
+    for asked in inventory.asked:
+        lines += [*words.asked(asked), ""]
+    lines += [_COMMON, "SERVER → CLIENT", ""]
+    for told in inventory.told:
+        lines += [*words.told(told), ""]
     return "\n".join(lines)
 
 
-_BUILT_IN = {
-    "connectionAcknowledged {userId}": "On every connection, recovered or not. To the client.",
-    "systemError {message, reason, retryAfterMs?}": "What failed without an ack, or why a client is shown out.",
-    "session.snapshot {sessionId, messages}": "After a session.join that took a seat: what a screen begins with.",
-}
+class _Words:
+    """Events and types in words, with every type written out where it is used."""
 
+    def __init__(self, inventory: Inventory) -> None:
+        self._schemas = inventory.schemas
 
-def _command(command: Command) -> Iterator[str]:
-    yield command.name
-    yield f"{INDENT}{command.doc.splitlines()[0]}"
-    for name, hint in get_type_hints(command.payload, include_extras=True).items():
-        field = attrs.fields_dict(command.payload)[name]
-        optional = "" if field.default is attrs.NOTHING else " (optional)"
-        yield f"{INDENT}{camel(name)}: {describe(hint)}{optional}"
-    yield f"{INDENT}idempotencyKey: UUID v4" + ("" if command.key is Key.REQUIRED else " (optional)")
-    if command.needs:
-        yield f"{INDENT}needs {' or '.join(command.needs)}"
-    if command.rate is not None:
-        yield f"{INDENT}at most {command.rate} per person"
+    def asked(self, asked: Asked) -> Iterator[str]:
+        command = asked.command
+        yield command.name
+        yield f"{INDENT}{command.doc.splitlines()[0]}"
+        for name, hint in get_type_hints(command.payload, include_extras=True).items():
+            field = attrs.fields_dict(command.payload)[name]
+            optional = "" if field.default is attrs.NOTHING else " (optional)"
+            yield f"{INDENT}{camel(name)}: {describe(hint)}{optional}"
+        yield f"{INDENT}idempotencyKey: UUID v4" + ("" if command.key is Key.REQUIRED else " (optional)")
+        if command.needs:
+            yield f"{INDENT}needs {' or '.join(command.needs)}"
+        if command.rate is not None:
+            yield f"{INDENT}at most {command.rate} per person"
+        if asked.reply is not None:
+            yield f"{INDENT}answers {self._type(asked.reply)}"
 
+    def told(self, told: Told) -> Iterator[str]:
+        yield told.name
+        yield f"{INDENT}{told.doc}"
+        payload = self._schemas.resolve(told.payload)
+        if "properties" in payload:
+            for name, text in self._fields(payload):
+                yield f"{INDENT}{name}: {text}"
+        else:
+            yield f"{INDENT}{self._type(payload)}"
+        yield f"{INDENT}to {' and '.join(told.audiences)}"
 
-def _emits(room: str, emits: Emits) -> Iterator[str]:
-    yield emits.name
-    yield f"{INDENT}{emits.doc}"
-    for name, hint in _fields(emits.type):
-        yield f"{INDENT}{name}: {_type(hint)}"
-    part = "" if emits.to == EVERYONE else emits.to
-    yield f"{INDENT}to {room}:{{id}}{part}"
+    def _fields(self, schema: Schema, inside: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+        required = schema.get("required", ())
+        for name, field in schema["properties"].items():
+            yield (name if name in required else f"{name}?"), self._type(field, inside)
 
-
-def _fields(kind: Any) -> list[tuple[str, Any]]:
-    fields = []
-    for name, hint in get_type_hints(kind, include_extras=True).items():
-        optional = get_origin(hint) is NotRequired
-        fields.append((f"{name}?", get_args(hint)[0]) if optional else (name, hint))
-    return fields
-
-
-def _type(hint: Any) -> str:
-    if is_typeddict(hint):
-        return "{" + ", ".join(f"{name}: {_type(inside)}" for name, inside in _fields(hint)) + "}"
-    if hint is type(None):
-        return "null"
-    if args := get_args(hint):
-        joined = [_type(arg) for arg in args]
-        if get_origin(hint) is list:
-            return f"list of {joined[0]}"
-        return f"map of {joined[0]} to {joined[1]}" if get_origin(hint) is dict else " | ".join(joined)
-    return {str: "string", int: "integer", float: "number", bool: "boolean"}.get(hint, str(hint))
+    def _type(self, schema: Schema, inside: tuple[str, ...] = ()) -> str:
+        """A type; one that contains itself is named the second time."""
+        if "$ref" in schema:
+            name = target(schema)
+            return name if name in inside else self._type(self._schemas.resolve(schema), (*inside, name))
+        if "properties" in schema:
+            return "{" + ", ".join(f"{name}: {text}" for name, text in self._fields(schema, inside)) + "}"
+        if "enum" in schema:
+            return " | ".join("null" if value is None else str(value) for value in schema["enum"])
+        if "anyOf" in schema:
+            return " | ".join(self._type(part, inside) for part in schema["anyOf"])
+        if "items" in schema:
+            return f"list of {self._type(schema['items'], inside)}"
+        if "additionalProperties" in schema:
+            return f"map of string to {self._type(schema['additionalProperties'], inside)}"
+        kinds = schema.get("type", "anything")
+        return kinds if isinstance(kinds, str) else " | ".join(kinds)

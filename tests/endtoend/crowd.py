@@ -58,7 +58,7 @@ class Reader:
             return
         assert piece, f"cut off after {self.seen} messages"
         data, at = self._pending + piece, 0
-        while (frame := _frame_end(data, at)) is not None:
+        while (frame := frame_end(data, at)) is not None:
             start, end = frame
             if data.startswith(MESSAGE, start):
                 place = data.index(TEXT, start) + len(TEXT)
@@ -89,7 +89,7 @@ class Reader:
             said += piece
 
 
-def _frame_end(data: bytes, at: int) -> tuple[int, int] | None:
+def frame_end(data: bytes, at: int) -> tuple[int, int] | None:
     """Where the payload of the frame at `at` starts and ends, if all of it is there."""
     if len(data) < at + 2:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Callable
@@ -15,8 +16,12 @@ from livehub import app
 from livehub.auth import mint
 from livehub.check import run_checks
 from livehub.config import load
+from livehub.contracts.asyncapi import asyncapi
 from livehub.contracts.document import contract_text
 from livehub.contracts.events import NAMESPACE
+from livehub.contracts.inventory import Inventory
+from livehub.contracts.pagetext import page
+from livehub.contracts.typescript import typescript
 from livehub.errors import LivehubError
 from livehub.features import discover
 from livehub.rooms.catalog import Catalog
@@ -26,6 +31,13 @@ DURATION = re.compile(r"([1-9]\d{0,4})([smhd])\Z")
 DURATION_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 EXIT_TROUBLE = 1
 TRIAL_TTL_S = 12 * 3_600
+FORMS: dict[str, Callable[[Catalog], str]] = {
+    "text": lambda catalog: contract_text(catalog, NAMESPACE),
+    "asyncapi": lambda catalog: json.dumps(asyncapi(Inventory(catalog, NAMESPACE)), indent=2, ensure_ascii=False),
+    "typescript": lambda catalog: typescript(Inventory(catalog, NAMESPACE)).rstrip("\n"),
+    "markdown": lambda catalog: page(Inventory(catalog, NAMESPACE)).rstrip("\n"),
+}
+"""What `livehub events --format` prints."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -113,9 +125,17 @@ def check(config: Path | None) -> None:
 
 @cli.command()
 @_config
-def events(config: Path | None) -> None:
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(list(FORMS)),
+    default="text",
+    show_default=True,
+    help="asyncapi: an AsyncAPI 3 document. typescript: a .d.ts for socket.io-client. markdown: docs/events.md.",
+)
+def events(config: Path | None, form: str) -> None:
     """Print the wire contract: every event, payload, permission and rate."""
-    click.echo(contract_text(Catalog(discover(), load(config).features), NAMESPACE))
+    click.echo(FORMS[form](Catalog(discover(), load(config).features)))
 
 
 def main() -> None:

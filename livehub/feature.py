@@ -188,7 +188,8 @@ class Own:
 class Emits:
     """One event that the server sends. Facts of the kinds in `of` (else of its name) become it through `render`,
 
-    which is given the fact's data and the audience that will hear it, and may answer None: not for them.
+    which is given the fact's data and the audience that will hear it (as `to` names it; all of a room is `""`), and may
+    answer None: not for them.
     """
 
     name: str

@@ -45,6 +45,7 @@ NO_CHECKS.verify_mode = ssl.CERT_NONE
 DEFAULTS: dict[str, dict[str, Any]] = {
     "auth": {"secret": SECRET},
     "sessions": {"auto_create": True},
+    "events": {"auto_create": True},
     "limits": {"enabled": False},
     "server": {"shutdown_jitter_s": 0.2},
 }

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import livehub
-from livehub.contracts.inventory import Asked, Failure, Inventory, Told
+from livehub.contracts.inventory import Asked, Audience, Failure, Inventory, Told
 from livehub.contracts.schema import Schema, described
 from livehub.payload import Rate
 
@@ -127,13 +127,17 @@ def _send(told: Told) -> dict[str, Any]:
         "channel": {"$ref": f"#/channels/{CHANNEL}"},
         "description": told.doc,
         "messages": [_reference("tell", told.name)],
-        "x-audiences": list(told.audiences),
+        "x-audiences": [_audience(audience) for audience in told.audiences],
     }
     if told.feature is not None:
         operation["tags"] = [{"name": told.feature.name}]
     if told.own:
         operation["x-own"] = told.own
     return operation
+
+
+def _audience(audience: Audience) -> dict[str, str]:
+    return {"name": audience.name} | ({"permission": audience.needs} if audience.needs else {})
 
 
 def _reference(side: str, event: str) -> dict[str, str]:

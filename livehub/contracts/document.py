@@ -64,7 +64,7 @@ class _Words:
                 yield f"{INDENT}{name}: {text}"
         else:
             yield f"{INDENT}{self._type(payload)}"
-        yield f"{INDENT}to {' and '.join(told.audiences)}"
+        yield f"{INDENT}to {' and '.join(map(str, told.audiences))}"
 
     def _fields(self, schema: Schema, inside: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
         required = schema.get("required", ())
@@ -78,13 +78,16 @@ class _Words:
             return name if name in inside else self._type(self._schemas.resolve(schema), (*inside, name))
         if "properties" in schema:
             return "{" + ", ".join(f"{name}: {text}" for name, text in self._fields(schema, inside)) + "}"
-        if "enum" in schema:
-            return " | ".join("null" if value is None else str(value) for value in schema["enum"])
-        if "anyOf" in schema:
-            return " | ".join(self._type(part, inside) for part in schema["anyOf"])
         if "items" in schema:
             return f"list of {self._type(schema['items'], inside)}"
         if "additionalProperties" in schema:
             return f"map of string to {self._type(schema['additionalProperties'], inside)}"
-        kinds = schema.get("type", "anything")
-        return kinds if isinstance(kinds, str) else " | ".join(kinds)
+        return " | ".join(self._choices(schema, inside)) or "anything"
+
+    def _choices(self, schema: Schema, inside: tuple[str, ...]) -> list[str]:
+        if "enum" in schema:
+            return ["null" if value is None else str(value) for value in schema["enum"]]
+        if "anyOf" in schema:
+            return [self._type(part, inside) for part in schema["anyOf"]]
+        kinds = schema.get("type", [])
+        return [kinds] if isinstance(kinds, str) else kinds

@@ -5,15 +5,23 @@ Text, page, AsyncAPI and TypeScript are printers of this and of its schemas; non
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, NotRequired, TypedDict, get_type_hints, is_typeddict
+from typing import Any, Literal, NotRequired, TypedDict, TypeVar, get_type_hints, is_typeddict
 
 from livehub.contracts.schema import Schema, Schemas
 from livehub.feature import SYSTEM, Command, Emits, Empty, Feature, Key, OutsideId, Seating, Uuid, Via
 from livehub.rooms.catalog import Catalog
 
-ONE_CONNECTION = "the client alone"
+T = TypeVar("T")
+
+COMMON = {
+    "idempotencyKey": "UUID v4 of this act: sent again with it, it happens once.",
+    "sessionId": "The session that is meant, if the connection does not tell.",
+    "eventId": "The event that is meant, if the connection does not tell.",
+}
+"""What every event takes beside its own fields (contracts, points 1 and 22)."""
 
 
 class Success(TypedDict):
@@ -58,6 +66,20 @@ SNAPSHOT = "After `{join}` took a seat: what a screen begins with."
 
 
 @dataclass(frozen=True, slots=True)
+class Audience:
+    """Who hears an event, and the permission that seats one there."""
+
+    name: str
+    needs: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.needs})" if self.needs else self.name
+
+
+ONE_CONNECTION = Audience("the client alone")
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """An event that clients send."""
 
@@ -78,7 +100,7 @@ class Told:
     doc: str
     feature: type[Feature] | None  # None: of the namespace itself
     payload: Schema
-    audiences: tuple[str, ...]
+    audiences: tuple[Audience, ...]
     dated: bool  # an offset may follow the payload
     own: str = ""  # a field that is each receiver's own
 
@@ -123,18 +145,19 @@ class Inventory:
             del fields["description"]  # it speaks of the class, not of this event
         schema = self._common(fields, command.key)
         reference = self.schemas.add(name, schema, own)
-        reply = None if command.returns is None else self.schemas.of(command.returns)
-        return Asked(command.name, command.doc, feature, command, reference, reply, not schema.get("required"))
+        reply = self.schemas.of(command.returns) if tells(command) else None
+        return Asked(
+            command.name, inspect.cleandoc(command.doc), feature, command, reference, reply, not schema.get("required")
+        )
 
     def _common(self, schema: Schema, key: Key) -> Schema:
-        """A payload with what every event takes beside its own fields (contracts, point 22)."""
         required = key is Key.REQUIRED
+        kinds = {"idempotencyKey": Uuid if required else Uuid | None}
         common = {
-            "idempotencyKey": self.schemas.of(Uuid if required else Uuid | None),
-            "sessionId": self.schemas.of(OutsideId | None),
-            "eventId": self.schemas.of(OutsideId | None),
+            name: self.schemas.of(kinds.get(name, OutsideId | None)) | {"description": text}
+            for name, text in COMMON.items()
         }
-        schema = {**schema, "properties": {**schema["properties"], **common}}
+        schema = {**schema, "properties": schema["properties"] | common | schema["properties"]}
         if required:
             schema["required"] = [*schema.get("required", ()), "idempotencyKey"]
         return schema
@@ -158,11 +181,11 @@ class Inventory:
         """What is a view and nothing else has no offset."""
         return bool(emits.of) or all(view.name != emits.name for view in feature.views())
 
-    def _audience(self, feature: type[Feature], to: str) -> str:
+    def _audience(self, feature: type[Feature], to: str) -> Audience:
         if to and not to.startswith(":"):
-            return to
+            return Audience(to)
         needs = self.catalog.audiences[feature.room].get(to, "")
-        return f"{feature.room}:{{{named_by(feature)}}}{to}" + (f" ({needs})" if needs else "")
+        return Audience(f"{feature.room}:{{{named_by(feature)}}}{to}", needs)
 
     def _snapshots(self) -> Iterator[Told]:
         for command in self.catalog.commands.values():
@@ -196,6 +219,11 @@ class Inventory:
         return schema
 
 
+def tells(command: Command) -> bool:
+    """Whether the reply has anything beside the success."""
+    return bool(command.returns is not None and get_type_hints(command.returns))
+
+
 def named_by(kind: type[Feature] | Command) -> str:
     """The field that carries the id of a room."""
     return kind.named_by or f"{kind.room}Id"
@@ -209,8 +237,8 @@ def _by_name(emits: Iterable[tuple[type[Feature], Emits]]) -> list[tuple[str, li
     return list(found.items())
 
 
-def _once(texts: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(texts))
+def _once(those: Iterable[T]) -> tuple[T, ...]:
+    return tuple(dict.fromkeys(those))
 
 
 def _pascal(event: str) -> str:

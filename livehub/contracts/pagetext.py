@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 
-from livehub.contracts.inventory import ONE_CONNECTION, Asked, Inventory, Told
+from livehub.contracts.inventory import COMMON, ONE_CONNECTION, Asked, Audience, Inventory, Told
 from livehub.contracts.schema import Schema, described, target
 from livehub.contracts.typescript import type_of
 from livehub.feature import Feature, Key, Seating
@@ -15,7 +16,7 @@ _HEAD = """\
 
 <!-- Made from what the features declare: `make fmt` writes it anew. -->
 
-What clients may send (**→**), what the server sends (**←**), and what comes back. How it feels to use this is told in
+What clients may send (**→**), what the server sends (**←**), and what comes back; how to live with it is told in
 [clients.md](clients.md). The same as AsyncAPI 3 or as TypeScript types: `livehub events --format asyncapi|typescript`.
 
 - The ack of every event is `{{"success": true, …}}` with the fields named under *Ack*, or
@@ -75,15 +76,17 @@ def _asked(asked: Asked, inventory: Inventory) -> Iterator[str]:
     facts.append("key required" if command.key is Key.REQUIRED else "key optional")
     yield "; ".join(facts) + ".\n"
     schema = inventory.schemas.resolve(asked.payload)
-    common = ("sessionId", "eventId", "idempotencyKey")
-    yield from _table({**schema, "properties": {k: v for k, v in schema["properties"].items() if k not in common}})
+    own = {
+        name: inside for name, inside in schema["properties"].items() if inside.get("description") != COMMON.get(name)
+    }
+    yield from _table({**schema, "properties": own})
     if asked.reply is not None:
         yield f"Ack: {_shape(asked.reply, inventory)}\n"
 
 
 def _told(told: Told, inventory: Inventory) -> Iterator[str]:
     yield f"### ← `{told.name}`{' ☆' if told.dated else ''}\n"
-    heard = " and ".join(name if name == ONE_CONNECTION else _audience(name) for name in told.audiences)
+    heard = " and ".join(map(_audience, told.audiences))
     own = f" `{told.own}` is the receiver's own." if told.own else ""
     yield f"{told.doc} To {heard}.{own}\n"
     yield f"Payload: {_shape(told.payload, inventory)}\n"
@@ -110,7 +113,7 @@ def _table(schema: Schema) -> Iterator[str]:
     for name, inside in schema["properties"].items():
         notes = ["" if name in required else "optional", inside.get("description", "")]
         if "default" in inside:
-            notes.append(f"default {inside['default']}")
+            notes.append(f"default {_code(json.dumps(inside['default']))}")
         yield f"| `{name}` | {_cell(_code(type_of(inside)))} | {_cell('; '.join(filter(None, notes)))} |"
     yield ""
 
@@ -124,9 +127,10 @@ def _shape(schema: Schema, inventory: Inventory) -> str:
     return f"[{name}](#{name.lower()}) `{{{fields}}}`"
 
 
-def _audience(name: str) -> str:
-    room, _, needs = name.partition(" ")
-    return _code(room) + (f" (who has {_code(needs.strip('()'))})" if needs else "")
+def _audience(audience: Audience) -> str:
+    if audience == ONE_CONNECTION:
+        return audience.name
+    return _code(audience.name) + (f" (who has {_code(audience.needs)})" if audience.needs else "")
 
 
 def _code(text: str) -> str:

@@ -119,7 +119,7 @@ class Schemas:
             schema = properties[camel(field.name)] = self.of(hints[field.name])
             if field.default is attrs.NOTHING:
                 required.append(camel(field.name))
-            elif isinstance(field.default, str | int | float) and "$ref" not in schema:
+            elif isinstance(field.default, str | int | float) and field.default != "" and "$ref" not in schema:
                 schema["default"] = field.default
         return _object(kind, properties, required) | {"additionalProperties": False}
 

@@ -98,7 +98,7 @@ def _map(name: str, doc: str, entries: Iterator[list[str]]) -> str:
 def _told(told: Told) -> list[str]:
     own = f" `{told.own}` is the receiver's own." if told.own else ""
     offset = ", offset?: string" if told.dated else ""
-    sender = f"{told.doc} To {' and '.join(told.audiences)}.{own}"
+    sender = f"{told.doc} To {' and '.join(map(str, told.audiences))}.{own}"
     return [*_comment(sender), f"{json.dumps(told.name)}: (payload: {type_of(told.payload)}{offset}) => void;"]
 
 

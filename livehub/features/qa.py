@@ -215,18 +215,13 @@ class Asked:
 
 
 def _updated(data: dict[str, JSON], audience: str) -> JSON:
-    sees = _is_moderation(data, audience)
+    sees = audience == MODERATION
     return _as_seen(data["question"], data["authorEmail"], data["note"], sees=sees, shared=data["emailShown"])
 
 
 def _new(data: dict[str, JSON], audience: str) -> JSON:
     """A question that was approved is new to the public alone: moderators have had it."""
-    return None if data.get("approved") and _is_moderation(data, audience) else _updated(data, audience)
-
-
-def _is_moderation(data: dict[str, JSON], audience: str) -> bool:
-    """Not told by the end of the name: a session's id may end like that too."""
-    return audience == f"session:{data['question']['sessionId']}{MODERATION}"
+    return None if data.get("approved") and audience == MODERATION else _updated(data, audience)
 
 
 def _as_seen(question: dict[str, JSON], email: str, note: str | None, *, sees: bool, shared: bool) -> dict[str, JSON]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from livehub.feature import EVERYONE, JSON, Command, Emits, Feature, Own
+from livehub.rooms.audiences import as_part
 
 
 class DeclarationError(TypeError):
@@ -24,7 +25,7 @@ class Shown:
 
     def payload(self, data: dict[str, JSON], audience: str) -> JSON:
         """The event's payload for an audience, made from the fact alone: a replay has nothing else."""
-        return data if self.render is None else self.render(data, audience)
+        return data if self.render is None else self.render(data, as_part(audience))
 
 
 class Catalog:

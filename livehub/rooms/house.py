@@ -12,6 +12,7 @@ import trio
 from livehub.errors import Refused
 from livehub.feature import JSON
 from livehub.ports import Meter, SeatRecord, Store, Worker
+from livehub.rooms.audiences import full_name
 from livehub.rooms.catalog import Catalog
 from livehub.rooms.commit import Hub
 from livehub.rooms.errands import ErrandRunner
@@ -195,7 +196,9 @@ class House:
     def _beat_room(self, room: Room, seconds: float) -> None:
         for index, feature in enumerate(self.hub.catalog.features[room.kind]):
             for period, method, heard_by in feature.beats():
-                if period != seconds or (heard_by is not None and not self.hub.fanout.heard(room.name + heard_by)):
+                if period != seconds or (
+                    heard_by is not None and not self.hub.fanout.heard(full_name(room.name, heard_by))
+                ):
                     continue
                 try:
                     room.inbox.send_nowait(Beat(index, method, self.hub.clock_ms(), secrets.randbits(128)))

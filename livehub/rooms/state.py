@@ -13,8 +13,9 @@ from typing import Any, TypeAlias
 
 import orjson
 
-from livehub.feature import EVERYONE, JSON, Ask, Burst, Effect, Fact, Feature, Outcome, Own, Person, View
+from livehub.feature import JSON, Ask, Burst, Effect, Fact, Feature, Outcome, Own, Person, View
 from livehub.ports import Record
+from livehub.rooms.audiences import full_name
 from livehub.rooms.catalog import Catalog
 
 FACTS_PER_ASK_MAX = 1_000
@@ -120,8 +121,8 @@ class State:
         ]
 
     def audiences(self, to: Sequence[str]) -> tuple[str, ...]:
-        """Full names of a fact's audiences: a part of this room begins with a colon."""
-        return tuple(self.name + part if part == EVERYONE or part.startswith(":") else part for part in to)
+        """Full names of a fact's audiences."""
+        return tuple(full_name(self.name, part) for part in to)
 
     def _bind(self, feature: Feature) -> None:
         for command in feature.commands():
@@ -138,19 +139,17 @@ class State:
                 self._viewed.setdefault(kind, []).append((view, feature))
 
     def _follow(self, outcome: Outcome, ask: Ask[Any]) -> Performed:
+        """Apply facts and what answers them: an answer comes before the next fact, so that no answer is out of date."""
         done = Performed(reply=outcome.reply)
         try:
-            waiting = deque([outcome])
-            while waiting:
-                outcome = waiting.popleft()
-                done.effects += outcome.effects
-                done.bursts += outcome.bursts
-                for fact in outcome.facts[: FACTS_PER_ASK_MAX + 1]:
-                    self._apply(fact.kind, fact.data, ask.at_ms)
-                    done.facts.append(fact)
-                    waiting += [listen(fact.data, ask) for listen in self._listens.get(fact.kind, ())]
-                if len(done.facts) > FACTS_PER_ASK_MAX:
-                    break
+            waiting = _take(outcome, done)
+            while waiting and len(done.facts) <= FACTS_PER_ASK_MAX:
+                fact = waiting.popleft()
+                self._apply(fact.kind, fact.data, ask.at_ms)
+                done.facts.append(fact)
+                answers = [_take(listen(fact.data, ask), done) for listen in self._listens.get(fact.kind, ())]
+                for facts in reversed(answers):
+                    waiting.extendleft(reversed(facts))
         except Exception as error:
             raise BrokenState(f"{self.name}: {type(error).__name__} while applying") from error
         if waiting:
@@ -163,3 +162,10 @@ class State:
             apply(data, at_ms)
         for view, feature in self._viewed.get(kind, ()):
             self.views[view, str(data[view.key]) if view.key else ""] = feature
+
+
+def _take(outcome: Outcome, done: Performed) -> deque[Fact]:
+    """Note all but the facts, which are still to be applied."""
+    done.effects += outcome.effects
+    done.bursts += outcome.bursts
+    return deque(outcome.facts)

@@ -24,7 +24,7 @@ from tests.harness import Server
 RECEIVE_BYTES = 1 << 18
 SETUP_DEADLINE_S = 15.0
 SETTLE_DEADLINE_S = 30.0
-THINK_S = (2.0, 14.0)
+THINK_S = (1.0, 11.0)
 VOTE_WITHIN_S = 3.0
 POLL_EVERY_S = 5.0
 PERSONAL = (b"gamification.points.awarded", b"achievement.unlocked")
@@ -161,7 +161,7 @@ def attend(people: list[Attendee], hall: Hall, seconds: float) -> None:
             while hall.due and hall.due[0][0] <= now_s:
                 _, number, act = heapq.heappop(hall.due)
                 _do(people[number], act, hall, over=now_s > ends_s)
-            if now_s > ends_s and not hall.due and _settled(people):
+            if now_s > ends_s and not _acting(hall) and _settled(people):
                 return
             for key, _ in selector.select(timeout=0.01):
                 key.data.take()
@@ -175,6 +175,10 @@ def _do(person: Attendee, act: str, hall: Hall, *, over: bool) -> None:
     elif not over:
         person.act(hall.dice.choices(list(ACTS), list(ACTS.values()))[0])
         hall.plan(person.number, "think", hall.dice.uniform(*THINK_S))
+
+
+def _acting(hall: Hall) -> bool:
+    return any(act != "think" for _, _, act in hall.due)
 
 
 def _settled(people: list[Attendee]) -> bool:

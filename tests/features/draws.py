@@ -33,6 +33,7 @@ MOMENTS = (
     "2026-01-01T09:00:00",
     "soon",
 )
+URLS = ("https://livehub.test/a?b=1", "http://x", "HTTPS://Example.Test:8443/#top")
 JUNK: tuple[JSON, ...] = (None, True, 5, -1.5, "", "x", [], ["x"], {}, {"a": 1}, "\ud83d", 1 << 62)
 
 
@@ -144,14 +145,14 @@ class Draws:
         if mark == get_args(Uuid)[1]:
             return lambda: self._uuid(name)
         if mark == get_args(OutsideId)[1]:
-            return self._outside
+            return lambda: self._outside(name)
         if mark == get_args(Emoji)[1]:
             return lambda: self.dice.choice(EMOJI)
         return self._other(mark)
 
     def _other(self, mark: Mark) -> Callable[[], JSON] | None:
         if isinstance(mark, Url):
-            return lambda: self.dice.choice(["https://livehub.test/a?b=1", "http://x", "javascript:alert(1)", "x"])
+            return lambda: "javascript:alert(1)" if self._sometimes() else self.dice.choice(URLS)
         if isinstance(mark, Fields):
             return lambda: self.dice.choice([{}, {"load": 0.5, "deep": {"x": [1, None]}}, {"x": "y" * (mark.most + 1)}])
         if mark == get_args(Moment)[1]:
@@ -175,7 +176,9 @@ class Draws:
         self._uuids += 1
         return uuid(1_000_000 + self._uuids)
 
-    def _outside(self) -> str:
+    def _outside(self, field: str) -> str:
+        if (known := self.ids.get(camel(field).lower())) and not self._sometimes(0.3):
+            return self.dice.choice(list(known))
         return self.dice.choice([*self.people, *self.people, "x" * 128, "x" * 129, "a b", "A-Z.0:9_"])
 
     def _plain(self, hint: Any, name: str) -> JSON:

@@ -36,7 +36,7 @@ ASKS_PER_TRIAL = 80
 PEOPLE = ("anna", "ben", "cara", "dora")
 FOCUS = 0.8
 """Share of asks of other features than the trial's own that are left out: else much is rare where there are many."""
-PAUSES_MS = (0, 1, 50, 1_000, 30_000, 400_000, 4_000_000)
+PAUSES_MS = (*(0, 1, 50, 1_000, 30_000) * 4, 400_000, 4_000_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Trial:
             for place, feature in enumerate(self.catalog.features[kind])
             for _, method, _ in feature.beats()
         ]
-        self.focus = self.dice.choice(self.catalog.features[kind])
+        self.focus = self.catalog.features[kind][seed % len(self.catalog.features[kind])]
         self.focused = {command.name for command in self.focus.commands()}
         self.seated: set[str] = set()
         self.errands: list[tuple[str, JSON]] = []  # internal commands that effects asked for
@@ -88,11 +88,11 @@ class Trial:
     def run(self, asks: int = ASKS_PER_TRIAL) -> int:
         """Play, and check every law. Returns how many facts came of it."""
         for _ in range(asks + 10 * len(self.commands)):
-            self.now_ms += self.dice.choice(PAUSES_MS)
             beat = self.beats and self.state.exists and self.dice.random() < 0.1
             step = self._beat() if beat else self._ask()
             if step is not None:
                 self._play(step)
+                self.now_ms += self.dice.choice(PAUSES_MS)
         self._check_look()
         self._check_log()
         self._check_repetition()

@@ -81,9 +81,9 @@ def _unmarked(hint: Any, path: str, *, marked: bool = False) -> Iterator[str]:
         for name, inside in get_type_hints(hint, include_extras=True).items():
             yield from _unmarked(inside, f"{path}.{name}")
     elif origin is not Literal:
-        if not marked and (hint in (str, int) or origin is list):
+        if not marked and (hint in (str, int) or origin in (list, dict)):
             yield path
-        for arg in args:
+        for arg in args if origin is not dict else ():
             yield from _unmarked(arg, f"{path}[]" if origin is list else path)
 
 

@@ -74,7 +74,7 @@ async def test_a_line_holds_the_fact_and_the_full_names_of_who_hears_it(autojump
         quiet, fleeting = Fact("toy.joined", {"userId": "anna"}), Fact("toy.said", {}, (EVERYONE,), kept=False)
         entry = entry_of(carried_out(said, fleeting, quiet), store)
         assert [(line.kind, orjson.loads(line.data), line.audiences) for line in entry.lines] == [
-            ("toy.said", {"text": "é"}, ("user:anna", "session:s1:staff", "session:s1")),
+            ("toy.said", {"text": "é"}, ("user:anna", "session:s1#staff", "session:s1")),
             ("toy.joined", {"userId": "anna"}, ()),
         ]
         assert (entry.room, entry.at_ms) == ("session:s1", START_MS)

@@ -15,7 +15,7 @@ from livehub.rooms import room as module
 from livehub.rooms.peer import Answer
 from livehub.stores.memory import MemoryStore, open_memory
 from tests.kit import ANNA, BEN, Ears, HubUnderTest, Reply, ears, open_hub, person, settle
-from tests.rooms.toys import Counter, Echo, Faulty, Word
+from tests.rooms.toys import STAFF, Counter, Echo, Faulty, Word
 
 STAFF_MEMBER = person("staff", "toy:staff")
 
@@ -367,7 +367,7 @@ async def test_staff_hears_what_others_do_not_and_nothing_twice(autojump_clock: 
         await hub.do("toy.say", {"text": "hello"}, staff)
         assert anna.events("toy.said") == [{"text": "hello", "as": "session:s1"}]
         assert [item["text"] for item in staff.events("toy.said")] == ["psst", "hello"]
-        assert staff.events("toy.said")[1]["as"] == "session:s1:staff"
+        assert staff.events("toy.said")[1]["as"] == STAFF
 
 
 async def test_what_is_not_kept_is_heard_and_forgotten(autojump_clock: MockClock) -> None:
@@ -397,7 +397,7 @@ async def test_a_seat_is_on_disk_with_the_seq_it_hears_from(autojump_clock: Mock
         anna = await sit(hub, ears(STAFF_MEMBER))
         (seat,) = await hub.store.seats(anna.peer.sid)
         assert (seat.room, seat.user, seat.since) == ("session:s1", "staff", hub.store.head)
-        assert seat.audiences == ("session:s1:staff", "session:s1")
+        assert seat.audiences == ("session:s1#staff", "session:s1")
         await hub.do("toy.leave", {}, anna)
         assert await hub.store.seats(anna.peer.sid) == []
 

@@ -93,7 +93,7 @@ def test_a_view_is_there_once_there_is_something_to_show() -> None:
 
 def test_parts_of_the_room_are_audiences_in_full() -> None:
     state = State(Catalog([Counter]), "session", "s1")
-    assert state.audiences((":staff", "", "user:anna")) == ("session:s1:staff", "session:s1", "user:anna")
+    assert state.audiences((":staff", "", "user:anna")) == ("session:s1#staff", "session:s1", "user:anna")
 
 
 def test_any_feature_may_admit_somebody() -> None:

@@ -146,9 +146,8 @@ class Inventory:
         schema = self._common(fields, command.key)
         reference = self.schemas.add(name, schema, own)
         reply = self.schemas.of(command.returns) if tells(command) else None
-        return Asked(
-            command.name, inspect.cleandoc(command.doc), feature, command, reference, reply, not schema.get("required")
-        )
+        doc, needless = inspect.cleandoc(command.doc), "required" not in schema
+        return Asked(command.name, doc, feature, command, reference, reply, needless)
 
     def _common(self, schema: Schema, key: Key) -> Schema:
         required = key is Key.REQUIRED
@@ -224,9 +223,9 @@ def tells(command: Command) -> bool:
     return bool(command.returns is not None and get_type_hints(command.returns))
 
 
-def named_by(kind: type[Feature] | Command) -> str:
-    """The field that carries the id of a room."""
-    return kind.named_by or f"{kind.room}Id"
+def named_by(feature: type[Feature]) -> str:
+    """The field that carries the id of a feature's room."""
+    return feature.named_by or f"{feature.room}Id"
 
 
 def _by_name(emits: Iterable[tuple[type[Feature], Emits]]) -> list[tuple[str, list[tuple[type[Feature], Emits]]]]:

@@ -76,9 +76,7 @@ def _asked(asked: Asked, inventory: Inventory) -> Iterator[str]:
     facts.append("key required" if command.key is Key.REQUIRED else "key optional")
     yield "; ".join(facts) + ".\n"
     schema = inventory.schemas.resolve(asked.payload)
-    own = {
-        name: inside for name, inside in schema["properties"].items() if inside.get("description") != COMMON.get(name)
-    }
+    own = {name: inside for name, inside in schema["properties"].items() if not _is_common(name, inside)}
     yield from _table({**schema, "properties": own})
     if asked.reply is not None:
         yield f"Ack: {_shape(asked.reply, inventory)}\n"
@@ -125,6 +123,10 @@ def _shape(schema: Schema, inventory: Inventory) -> str:
     name = target(schema)
     fields = ", ".join(inventory.schemas.resolve(schema)["properties"])
     return f"[{name}](#{name.lower()}) `{{{fields}}}`"
+
+
+def _is_common(name: str, field: Schema) -> bool:
+    return name in COMMON and field.get("description") == COMMON[name]
 
 
 def _audience(audience: Audience) -> str:

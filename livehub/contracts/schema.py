@@ -41,6 +41,7 @@ _PLAIN: dict[Any, Schema] = {
     bool: {"type": "boolean"},
     dict: {"type": "object"},
     list: {"type": "array"},
+    None: {"type": "null"},
     NoneType: {"type": "null"},
     Any: {},
     object: {},

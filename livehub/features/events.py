@@ -79,11 +79,15 @@ class EventInfo(TypedDict):
 
 
 class SessionAdded(TypedDict):
-    """A session has come to belong to the event. `orgId` counts only if the event comes to be by it."""
+    """A session has come to belong to the event. `orgId` is of whoever brought that about: an event that comes to be
+
+    by it is theirs. `byManager` says that they may make events.
+    """
 
     sessionId: str
     title: str
     orgId: NotRequired[str]
+    byManager: NotRequired[bool]
 
 
 @dataclass
@@ -155,15 +159,16 @@ class Events(Feature):
 
     @internal("event.session.added")
     def session_added(self, ask: Ask[SessionAdded]) -> Outcome:
-        """A session says that it belongs here; said again, it is no news."""
+        """A session says that it belongs here; said again, it is no news. An event that is not known may follow later."""
         told = ask.payload
         if told["sessionId"] in self.sessions:
             return Outcome()
         if len(self.sessions) >= SESSIONS_PER_EVENT_MAX:
             raise Refused(f"An event has at most {SESSIONS_PER_EVENT_MAX} sessions", 409, code="too_many")
-        created = [] if self.created_at else [_created("", told.get("orgId", ""), ask.who.id, ask.now)]
-        added = Fact("event.session.added", {"sessionId": told["sessionId"], "title": told["title"]})
-        return Outcome([*created, added])
+        facts = [Fact("event.session.added", {"sessionId": told["sessionId"], "title": told["title"]})]
+        if not self.created_at and (told.get("byManager") or self.settings.auto_create):
+            facts.insert(0, _created("", told.get("orgId", ""), ask.who.id, ask.now))
+        return Outcome(facts)
 
     @on("event.created")
     def enrol(self, data: dict[str, JSON], ask: Ask[JSON]) -> Outcome:

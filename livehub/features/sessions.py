@@ -19,6 +19,7 @@ from livehub.feature import (
     Feature,
     Key,
     Outcome,
+    Person,
     Refused,
     Seating,
     Tell,
@@ -102,7 +103,7 @@ class Sessions(Feature):
             if not self.settings.auto_create:
                 raise Refused("Session not found", 404)
             facts.append(self._created("", ask))
-        belongs, tells = self._belongs(ask.event_id, self.title)
+        belongs, tells = self._belongs(ask.event_id, self.title, ask.who)
         facts += belongs
         if ask.who.id not in self.participants:
             facts.append(Fact("session.joined", {"userId": ask.who.id, "at": ask.now}))
@@ -129,7 +130,7 @@ class Sessions(Feature):
         if self.created_at:
             raise Refused("Session already exists", 409, code="conflict")
         title = ask.payload.title or ""
-        belongs, tells = self._belongs(ask.event_id, title)
+        belongs, tells = self._belongs(ask.event_id, title, ask.who)
         info = self._info(title, ask.event_id or self.event_id, ask.now)
         return Outcome([self._created(title, ask), *belongs], {**info}, tells)
 
@@ -151,7 +152,7 @@ class Sessions(Feature):
     def planned(self, ask: Ask[Planned]) -> Outcome:
         """An event has this session on its agenda: it is there from now on, and belongs to it unless to another."""
         facts = [] if self.created_at else [self._created(ask.payload["title"], ask)]
-        belongs, tells = self._belongs(ask.payload["eventId"], ask.payload["title"])
+        belongs, tells = self._belongs(ask.payload["eventId"], ask.payload["title"], ask.who)
         return Outcome([*facts, *belongs], effects=tells)
 
     @internal("session.roster.wanted")
@@ -187,12 +188,18 @@ class Sessions(Feature):
             participantCount=len(self.participants),
         )
 
-    def _belongs(self, event_id: str, title: str) -> tuple[list[Fact], list[Tell]]:
+    def _belongs(self, event_id: str, title: str, who: Person) -> tuple[list[Fact], list[Tell]]:
         """Come to belong to an event, if there is one and the session belongs to none (contracts, point 26)."""
         if not event_id or self.event_id:
             return [], []
+        added = {
+            "sessionId": self.room_id,
+            "title": title,
+            "orgId": who.org,
+            "byManager": who.can("sessions:manage"),
+        }
         tells = [
-            Tell(f"event:{event_id}", "event.session.added", {"sessionId": self.room_id, "title": title}),
+            Tell(f"event:{event_id}", "event.session.added", added),
             Tell(f"dashboard:{event_id}", "dashboard.session.added", {"sessionId": self.room_id}),
         ]
         return [Fact("session.belongs", {"eventId": event_id})], tells

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from livehub.contracts.document import contract_text
+from livehub.contracts.inventory import Inventory
 from livehub.feature import Via
 from livehub.features import discover
 from livehub.rooms.catalog import Catalog
 from livehub.rooms.payloads import wire_fields
+from tests.contracts.toys import NAMESPACE
+from tests.contracts.toys import catalog as toys
 
 
 def test_every_event_field_and_limit_is_printed() -> None:
@@ -24,8 +27,8 @@ def test_every_event_field_and_limit_is_printed() -> None:
                 assert f"at most {command.rate} per person" in section
         else:
             assert f"\n{command.name}\n" not in text
-    for _, emits in catalog.emits:
-        assert f"\n{emits.name}\n    {emits.doc}\n" in text
+    for told in Inventory(catalog, "/events").told:
+        assert f"\n{told.name}\n    {told.doc}\n" in text
 
 
 def test_optional_fields_are_marked() -> None:
@@ -37,3 +40,23 @@ def test_optional_fields_are_marked() -> None:
     )
     assert "    reactionsSummary?: map of string to integer" in text
     assert "    editedAt: string | null" in text
+
+
+def test_types_are_written_out_where_they_are_used() -> None:
+    text = contract_text(toys(), NAMESPACE)
+    toy = (
+        "{id: string, name: string, kind: car | doll, parts: list of Toy, ownerId: string | null, "
+        "votes?: map of string to integer}"
+    )
+    for line in (
+        "    answers {toyId: string}",
+        f"    parts: list of {toy}",
+        "    kind: car | doll",
+        f"    {{toyId: string}} | {{toys: list of {toy}}}",
+        "    map of string to integer",
+        "    lidOpen: anything",
+        "    to the client alone",
+        "    to session:{sessionId} and session:{sessionId}:staff (toys:mend)",
+    ):
+        assert f"\n{line}\n" in text
+    assert "\nlid.open\n    Open the lid.\n    idempotencyKey: UUID v4\n\n" in text

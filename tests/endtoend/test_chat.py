@@ -133,4 +133,4 @@ async def test_messages_can_be_edited_until_the_window_closes(tmp_path: Path, no
                 break
             edits += 1
         assert edits > 0
-        assert answer == refusal("Messages can only be edited within 1 seconds", 403)
+        assert answer == refusal("Messages can only be edited within 1 second", 403)

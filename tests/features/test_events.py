@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from trio.testing import MockClock
 
-from livehub.feature import Tell, Via
+from livehub.feature import JSON, Tell, Via
 from livehub.features import events
 from livehub.features.events import TITLE_CHARS_MAX, Events, EventSettings
 from livehub.features.sessions import Sessions, SessionSettings
@@ -18,6 +18,11 @@ BACKEND = person("backend", "backend:publish")
 @pytest.fixture
 def bench() -> Bench:
     return Bench(Events, room_id="e1")
+
+
+def told(session_id: str, title: str, *, org: str = "", manager: bool = True) -> dict[str, JSON]:
+    """What a session tells the event that it belongs to."""
+    return {"sessionId": session_id, "title": title, "orgId": org, "byManager": manager}
 
 
 def test_an_unknown_event_is_not_found(bench: Bench) -> None:
@@ -95,33 +100,44 @@ def test_who_leaves_still_belongs(bench: Bench) -> None:
 
 def test_a_session_is_added_once(bench: Bench) -> None:
     bench.ask("event.create", {}, MANAGER)
-    added = bench.ask("event.session.added", {"sessionId": "s1", "title": "Keynote"})
+    added = bench.ask("event.session.added", told("s1", "Keynote"))
     assert [(fact.kind, fact.data) for fact in added.facts] == [
         ("event.session.added", {"sessionId": "s1", "title": "Keynote"})
     ]
-    assert bench.ask("event.session.added", {"sessionId": "s1", "title": "Other"}).facts == []
+    assert bench.ask("event.session.added", told("s1", "Other")).facts == []
     assert bench.ask("event.read", {}, MANAGER).reply["sessions"] == [{"id": "s1", "title": "Keynote"}]
 
 
 def test_a_session_brings_its_event_into_being(bench: Bench) -> None:
-    added = bench.ask("event.session.added", {"sessionId": "s1", "title": "", "orgId": "org2"})
+    added = bench.ask("event.session.added", told("s1", "", org="org2"))
     assert [fact.kind for fact in added.facts] == ["event.created", "event.session.added"]
     assert added.effects == [Tell("org:org2", "org.event.added", {"eventId": "e1"})]
     assert bench.refusal("event.create", {}, MANAGER).message == "Event already exists"
     bench.ask("event.join", {}, ANNA)
 
 
+def test_an_attendee_does_not_bring_an_event_into_being(bench: Bench) -> None:
+    added = bench.ask("event.session.added", told("s1", "Keynote", org="org2", manager=False))
+    assert [fact.kind for fact in added.facts] == ["event.session.added"]
+    assert bench.refusal("event.join", {}, ANNA).message == "Event not found"
+    made = bench.ask("event.create", {}, MANAGER).reply
+    assert (made["orgId"], made["sessions"]) == ("org1", [{"id": "s1", "title": "Keynote"}])
+    auto = Bench(Events, room_id="e1", settings={"events": EventSettings(auto_create=True)})
+    added = auto.ask("event.session.added", told("s1", "", org="org2", manager=False))
+    assert [fact.kind for fact in added.facts] == ["event.created", "event.session.added"]
+
+
 def test_an_event_of_nobody_is_told_to_no_organisation(bench: Bench) -> None:
-    assert bench.ask("event.session.added", {"sessionId": "s1", "title": ""}).effects == []
+    assert bench.ask("event.session.added", told("s1", "")).effects == []
 
 
 def test_an_event_has_so_many_sessions(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "SESSIONS_PER_EVENT_MAX", 2)
     for number in range(2):
-        bench.ask("event.session.added", {"sessionId": f"s{number}", "title": ""})
-    refusal = bench.refusal("event.session.added", {"sessionId": "s9", "title": ""})
+        bench.ask("event.session.added", told(f"s{number}", ""))
+    refusal = bench.refusal("event.session.added", told("s9", ""))
     assert (refusal.message, refusal.status, refusal.code) == ("An event has at most 2 sessions", 409, "too_many")
-    assert bench.ask("event.session.added", {"sessionId": "s1", "title": ""}).facts == []
+    assert bench.ask("event.session.added", told("s1", "")).facts == []
 
 
 def test_joining_is_no_broadcast(bench: Bench) -> None:
@@ -132,7 +148,7 @@ def test_joining_is_no_broadcast(bench: Bench) -> None:
 def test_the_log_rebuilds_the_event(bench: Bench) -> None:
     bench.ask("event.create", {"title": "Summit"}, MANAGER)
     bench.ask("event.join", {}, ANNA)
-    bench.ask("event.session.added", {"sessionId": "s1", "title": "Keynote"})
+    bench.ask("event.session.added", told("s1", "Keynote"))
     assert bench.reopened().features == bench.state.features
 
 
@@ -157,7 +173,7 @@ async def test_an_event_is_read_by_those_who_joined_it(autojump_clock: MockClock
 
 
 async def test_the_event_of_the_first_join_is_the_sessions(autojump_clock: MockClock) -> None:
-    settings = {"sessions": SessionSettings(auto_create=True)}
+    settings = {"sessions": SessionSettings(auto_create=True), "events": EventSettings(auto_create=True)}
     async with open_hub(Events, Sessions, settings=settings) as hub:
         anna = ears(ANNA, eventId="e1")
         await hub.do("session.join", {"sessionId": "s1"}, anna)

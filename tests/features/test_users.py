@@ -48,7 +48,8 @@ def test_setting_a_name_shows_the_user(bench: Bench) -> None:
     bench.ask("user.met", met())
     performed = bench.ask("user.put", {"userId": "anna", "firstName": "Annie"}, MANAGER)
     assert performed.reply == {
-        "userId": "anna", "id": "anna", "firstName": "Annie", "lastName": "", "email": "anna@mail.test", "isActive": True,
+        "userId": "anna", "id": "anna", "firstName": "Annie", "lastName": "", "email": "anna@mail.test",
+        "isActive": True,
     }  # fmt: skip
     performed = bench.ask("user.put", {"userId": "ben", "firstName": "Ben", "email": "b@mail.test"}, MANAGER)
     assert performed.reply["email"] == "b@mail.test"

@@ -365,7 +365,7 @@ async def test_staff_hears_what_others_do_not_and_nothing_twice(autojump_clock: 
         anna, staff = await sit(hub, ears(ANNA)), await sit(hub, ears(STAFF_MEMBER))
         await hub.do("toy.whisper", {"text": "psst"}, staff)
         await hub.do("toy.say", {"text": "hello"}, staff)
-        assert anna.events("toy.said") == [{"text": "hello", "as": "session:s1"}]
+        assert anna.events("toy.said") == [{"text": "hello", "as": ""}]
         assert [item["text"] for item in staff.events("toy.said")] == ["psst", "hello"]
         assert staff.events("toy.said")[1]["as"] == STAFF
 

@@ -1,7 +1,7 @@
 # make run    tries livehub on this machine
 # make test   is all that must hold before a commit; .ci/run runs the same
 # make long   is the tests again with many more rounds and examples
-# make fmt    puts code and config/livehub.toml in shape
+# make fmt    puts code, config/livehub.toml and docs/events.md in shape
 # make clean  takes away what make made, but not the data in var/
 #
 # What is missing is named and fails, here as in CI; nothing is skipped. Whatever is made once leaves a stamp, so that
@@ -42,6 +42,8 @@ fmt: $(VENV)/.dev
 	$(PY) -m ruff format
 	$(PY) -m livehub.reference > $(VENV)/livehub.toml
 	cp $(VENV)/livehub.toml config/livehub.toml
+	$(VENV)/bin/livehub events --config config/dev.toml --format markdown > $(VENV)/events.md
+	cp $(VENV)/events.md docs/events.md
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis $(INTEROP)/node_modules

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from livehub.cli import cli
 
 SECRET = "a secret of at least thirty-two bytes"
+EVENTS_PAGE = Path(__file__).parents[1] / "docs" / "events.md"
 MORE = ["--org", "acme", "--role", "MODERATOR", "--permission", "poll:create", "--permission", "x:y", "--ttl", "90s"]
 
 
@@ -86,6 +87,22 @@ def test_the_contract_is_printed_with_payload_permission_and_rate(config: str) -
         "connectionAcknowledged",
     ):
         assert expected in run.output
+
+
+def test_the_contract_is_printed_for_machines_too(config: str) -> None:
+    def printed(form: str) -> str:
+        run = CliRunner().invoke(cli, ["events", "--config", config, "--format", form])
+        assert run.exit_code == 0, run.output
+        return run.output
+
+    assert printed("text") == CliRunner().invoke(cli, ["events", "--config", config]).output
+    assert json.loads(printed("asyncapi"))["asyncapi"] == "3.0.0"
+    assert "\nexport interface ServerToClientEvents {\n" in printed("typescript")
+    assert printed("typescript").endswith("}\n")
+    assert printed("markdown") == EVENTS_PAGE.read_text()
+    wrong = CliRunner().invoke(cli, ["events", "--config", config, "--format", "yaml"])
+    assert wrong.exit_code == 2
+    assert "'text', 'asyncapi', 'typescript', 'markdown'" in wrong.output
 
 
 def test_check_says_what_is_fine_and_exits_with_0(config: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, get_args
 
 import attrs
@@ -9,6 +10,7 @@ import pytest
 
 from livehub.payload import (
     FIELDS_DEPTH_MAX,
+    MOMENT_EXAMPLE,
     Emoji,
     Empty,
     Fields,
@@ -263,3 +265,31 @@ def test_free_fields_are_bounded() -> None:
         Fields(1_000_000).check({"x": nested})
     with pytest.raises(Invalid, match="valid Unicode"):
         Fields(100).check({"x": "\ud83d"})
+
+
+@pytest.mark.parametrize(
+    ("kind", "schema"),
+    [
+        (Annotated[str, Text(5)], {"minLength": 1, "maxLength": 5, "pattern": r"\S"}),
+        (Annotated[int, Whole(1, 2)], {"minimum": 1, "maximum": 2}),
+        (Annotated[list[int], Items(2, 3)], {"minItems": 2, "maxItems": 3}),
+        (Annotated[str, Url(40)], {"format": "uri", "maxLength": 40, "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://"}),
+        (Annotated[dict[str, Any], Fields(9)], {"x-max-bytes": 9}),
+        (OutsideId, {"pattern": "^[A-Za-z0-9_.:-]{1,128}$"}),
+        (Emoji, {"minLength": 1, "maxLength": 8, "pattern": r"[^\x00-\x7f]"}),
+        (Moment, {"format": "date-time", "examples": [MOMENT_EXAMPLE]}),
+    ],
+)
+def test_marks_tell_machines_what_they_allow(kind: Any, schema: dict[str, Any]) -> None:
+    assert mark(kind).schema() == schema
+
+
+def test_the_schema_of_a_uuid_has_its_pattern() -> None:
+    schema = mark(Uuid).schema()
+    assert schema["format"] == "uuid"
+    assert re.search(schema["pattern"], UUID)
+    assert not re.search(schema["pattern"], UUID.replace("-4a", "-1a"))
+
+
+def test_the_example_of_a_moment_is_one() -> None:
+    mark(Moment).check(MOMENT_EXAMPLE)

@@ -12,10 +12,12 @@ from types import UnionType
 from typing import Annotated, Any, TypeAlias, Union, get_args, get_origin, get_type_hints
 from uuid import uuid4
 
+import orjson
 from quart import Blueprint, Response, request
 
 from livehub.errors import Refused
 from livehub.feature import JSON, Command, Route
+from livehub.http.openapi import openapi
 from livehub.http.rest import Rest, json_body, json_response
 from livehub.rooms.catalog import Catalog
 from livehub.rooms.payloads import camel
@@ -40,6 +42,12 @@ def api(rest: Rest, catalog: Catalog) -> Blueprint:
                 _handler(rest, command, command.rest),
                 methods=[command.rest.method],
             )
+    document = orjson.dumps(openapi(catalog))
+
+    @routes.get("/openapi.json")
+    async def describe() -> Response:
+        return Response(document, content_type="application/json")
+
     return routes
 
 

@@ -6,8 +6,8 @@ Hypercorn can see it then, so the same sessions are carried through ASGI.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, TypeAlias
 
 import trio
@@ -18,6 +18,8 @@ from livehub.transports.polling import Polling, Receive, Scope, Send, read_hands
 from livehub.transports.websocket import refuse_websocket, serve_session
 from livehub.wire.frames import BinaryFrame, Frame, WireBytes
 from livehub.wire.packets import BAD_REQUEST
+
+log = logging.getLogger(__name__)
 
 App: TypeAlias = Callable[[Any, Any, Any], Awaitable[Any]]
 
@@ -34,8 +36,10 @@ class Dispatch:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope."""
-        with suppress(trio.BusyResourceError):  # Hypercorn was closing the connection while it was answered
+        try:
             await self._serve(scope, receive, send)
+        except* trio.BusyResourceError:  # Hypercorn was closing the connection while it was answered
+            log.debug("answered a connection that was being closed")
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]

@@ -223,14 +223,28 @@ def test_a_marked_class_keeps_its_limits_beside_its_name() -> None:
 
 
 def test_classes_of_one_name_share_it_if_they_are_the_same() -> None:
+    def again() -> Any:
+        class Told(TypedDict):
+            """The same in other words."""
+
+            id: str
+            note: NotRequired[str]
+
+        return Told
+
+    def other() -> Any:
+        class Told(TypedDict):
+            id: int
+
+        Told.__module__ = "livehub.features.some_where"
+        return Told
+
     schemas = Schemas()
-    same: Any = TypedDict("Told", {"id": str, "note": NotRequired[str]})
-    other: Any = TypedDict("Told", {"id": int})  # type: ignore[misc]  # the name is what is tested
-    other.__module__ = "livehub.features.some_where"
-    assert schemas.of(Told) == schemas.of(same) == {"$ref": "#/components/schemas/Told"}
-    assert schemas.of(other) == {"$ref": "#/components/schemas/SomeWhereTold"}
+    assert schemas.of(Told) == schemas.of(again()) == {"$ref": "#/components/schemas/Told"}
+    assert schemas.of(other()) == {"$ref": "#/components/schemas/SomeWhereTold"}
     assert schemas.named["Told"]["properties"]["id"] == {"type": "string"}
     assert schemas.named["SomeWhereTold"]["properties"]["id"] == {"type": "integer"}
+    assert set(schemas.named) == {"Told", "SomeWhereTold"}
 
 
 def test_a_name_that_is_taken_gives_way_to_another() -> None:

@@ -324,8 +324,8 @@ def test_a_session_counts_what_happens_in_it() -> None:
     bench.ask("poll.vote.submit", {"pollId": poll["id"], "optionId": poll["options"][0]["id"]}, ANNA)
     asked = [bench.ask("qa.question.ask", {"text": "why?"}, ANNA).facts[0].data["question"] for _ in range(3)]
     for question in asked:
-        bench.ask("qa.question.upvote", {"questionId": question["id"]}, BEN)
-    bench.ask("qa.question.upvote", {"questionId": asked[0]["id"]}, BEN)
+        bench.ask("qna.question.upvote", {"questionId": question["id"]}, BEN)
+    bench.ask("qna.question.upvote", {"questionId": asked[0]["id"]}, BEN)
     bench.ask("reaction.send", {"emoji": "🔥"}, ANNA)
     bench.ask("reaction.send", {"emoji": "👏"}, ANNA)
     expected = {"totalMessages": 2, "pollVotes": 1, "questionsAsked": 3, "questionUpvotes": 2, "reactions": 0}

@@ -79,6 +79,13 @@ async def test_it_tells_the_routes_that_are_served(autojump_clock: MockClock) ->
     assert served == {(method.upper(), path) for path, item in document["paths"].items() for method in item}
 
 
+async def test_it_is_served(autojump_clock: MockClock) -> None:
+    async with stage() as set_up:
+        status, told = await set_up.request("GET", "/api/openapi.json")
+    assert status == 200
+    assert told == openapi(Catalog(discover()))
+
+
 def test_every_command_with_a_route_is_told_once() -> None:
     catalog = Catalog(discover())
     routed = [command.name for command in catalog.commands.values() if command.rest is not None]

@@ -182,3 +182,33 @@ async def test_an_answer_that_meets_the_end_of_its_connection_is_no_error() -> N
 
     scope = {"type": "http", "path": "/nothing", "method": "GET", "headers": [], "query_string": b""}
     await Dispatch({}, None, lambda _: None)(scope, receive, send)
+
+
+async def test_the_same_holds_within_a_nursery_of_the_web_app() -> None:
+    async def app(scope: object, receive: object, send: object) -> None:
+        async with trio.open_nursery():
+            raise trio.BusyResourceError
+
+    async def nothing(*_: object) -> dict[str, str]:
+        return {"type": "http.request"}
+
+    scope = {"type": "http", "path": "/nothing", "method": "GET", "headers": [], "query_string": b""}
+    await Dispatch({}, app, lambda _: None)(scope, nothing, nothing)
+
+
+async def test_a_defect_of_the_web_app_is_not_swallowed_with_it() -> None:
+    async def app(scope: object, receive: object, send: object) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_fail)
+            raise trio.BusyResourceError
+
+    async def _fail() -> None:
+        raise ValueError
+
+    async def nothing(*_: object) -> dict[str, str]:
+        return {"type": "http.request"}
+
+    scope = {"type": "http", "path": "/nothing", "method": "GET", "headers": [], "query_string": b""}
+    with pytest.raises(ExceptionGroup) as raised:
+        await Dispatch({}, app, lambda _: None)(scope, nothing, nothing)
+    assert raised.group_contains(ValueError)

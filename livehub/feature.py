@@ -173,15 +173,21 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """A field of a payload that is each receiver's own: `method(key, user_id)` of the feature, a string or None.
+    """What of an event is each receiver's own: `method(key, who)` of the feature, a short JSON value.
 
-    Those with the same value share one encoding, so it must be one of a few. In a fact, `key` names the field of its
-    data whose value is the method's `key`; in a view it is the view's key.
+    Those with the same value share one encoding, so it must be one of a few. `fit` makes the payload for a value;
+    without it the value is the payload's field `field`. In a fact, `key` names the field of its data whose value is the
+    method's `key`; in a view it is the view's key.
     """
 
     field: str
     method: str
     key: str = ""
+    fit: Callable[[dict[str, JSON], JSON], dict[str, JSON]] | None = None
+
+    def fitted(self, payload: dict[str, JSON], value: JSON) -> dict[str, JSON]:
+        """The payload for receivers of whom this value is told."""
+        return {**payload, self.field: value} if self.fit is None else self.fit(payload, value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,7 @@ FLOORS = {
 BESIDE = {
     "feature": {"ask", "payload"}, "settings": {"payload"},
     "auth": {"keyfiles"},
+    "http": {"contracts"},
     "config": {"values"}, "reference": {"config", "values"},
     "cli": {"app"}, "__main__": {"cli"},
 }  # fmt: skip

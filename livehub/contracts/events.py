@@ -7,7 +7,6 @@ what fails without an ack is told to its sender alone, as `systemError`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from functools import partial
 
 from livehub.contracts.entrance import Entered, Entrance
@@ -15,7 +14,7 @@ from livehub.contracts.socket import Socket
 from livehub.errors import AuthFailed, Refused
 from livehub.feature import JSON
 from livehub.rooms.catalog import Catalog
-from livehub.rooms.fanout import Fanout
+from livehub.rooms.fanout import NOBODYS, Fanout, Told
 from livehub.rooms.gate import Gate, Knock
 from livehub.rooms.peer import Answer, Peer
 from livehub.wire.frames import Kind
@@ -32,21 +31,21 @@ class EventsVocabulary:
 
     def __init__(self, catalog: Catalog) -> None:
         self._shown = catalog.shown
+        self._views = catalog.own_of_views
 
-    def fact(
-        self, kind: str, data: dict[str, JSON], offset: str, audience: str, own: Mapping[str, JSON]
-    ) -> bytes | None:
+    def fact(self, told: Told) -> bytes | None:
         """See `livehub.rooms.fanout.Vocabulary`."""
-        shown = self._shown.get(kind)
-        if shown is None or (payload := shown.payload(data, audience)) is None:
+        shown = self._shown.get(told.name)
+        if shown is None or (payload := shown.payload(told.data, told.audience)) is None:
             return None
-        if own:
-            payload = {**payload, **own}
-        return event_text(NAMESPACE, [shown.event, payload, offset])
+        if shown.own is not None and told.own is not NOBODYS:
+            payload = shown.own.fitted(payload, told.own)
+        return event_text(NAMESPACE, [shown.event, payload, told.offset])
 
-    def event(self, name: str, payload: JSON) -> bytes:
+    def event(self, told: Told) -> bytes:
         """See `livehub.rooms.fanout.Vocabulary`."""
-        return event_text(NAMESPACE, [name, payload])
+        payload = told.data if told.own is NOBODYS else self._views[told.name].fitted(told.data, told.own)
+        return event_text(NAMESPACE, [told.name, payload])
 
 
 class Events:

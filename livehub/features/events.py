@@ -159,7 +159,7 @@ class Events(Feature):
 
     @internal("event.session.added")
     def session_added(self, ask: Ask[SessionAdded]) -> Outcome:
-        """A session says that it belongs here; said again, it is no news. An event that is not known may follow later."""
+        """A session says that it belongs here; said again, it is no news. Its event may be made later."""
         told = ask.payload
         if told["sessionId"] in self.sessions:
             return Outcome()

@@ -340,9 +340,9 @@ class Polls(Feature):
         asked = self.polls[poll_id]
         return self._shown(asked) if asked.active else None
 
-    def voted_for(self, poll_id: str, user_id: str) -> str | None:
+    def voted_for(self, poll_id: str, who: Person) -> str | None:
         """What a person voted for."""
-        return self.polls[poll_id].votes.get(user_id)
+        return self.polls[poll_id].votes.get(who.id)
 
     @applies("poll.opened")
     def _on_opened(self, data: dict[str, JSON], at_ms: int) -> None:

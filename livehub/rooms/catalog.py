@@ -41,6 +41,7 @@ class Catalog:
         self.features: dict[str, list[type[Feature]]] = defaultdict(list)
         self.commands: dict[str, Command] = {}
         self.shown: dict[str, Shown] = {}
+        self.own_of_views: dict[str, Own] = {}
         self.emits: list[tuple[type[Feature], Emits]] = []
         self.audiences: dict[str, dict[str, str]] = defaultdict(dict)
         self.settings = dict(settings or {})
@@ -74,6 +75,7 @@ class Catalog:
             if command.name in self.commands:
                 raise DeclarationError(f"{feature.__name__}: the command {command.name!r} exists already")
             self.commands[command.name] = command
+        self.own_of_views |= {view.name: view.own for view in feature.views() if view.own is not None}
         for emits in feature.emits:
             self.emits.append((feature, emits))
             for kind in emits.of or (emits.name,):

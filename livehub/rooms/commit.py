@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 import orjson
 
-from livehub.feature import After, Ask, Cancel, Do, Fact, Tell
+from livehub.feature import JSON, After, Ask, Cancel, Do, Fact, Tell
 from livehub.ports import Entry, Line, Meter, SeatRecord, Store, TellRecord, Tenure, TimerRecord
 from livehub.rooms.catalog import Catalog
-from livehub.rooms.fanout import Fanout
+from livehub.rooms.fanout import Fanout, Published, Told
 from livehub.rooms.keys import Keys
 from livehub.rooms.peer import Peer, Seat
 from livehub.rooms.request import Request
@@ -118,13 +118,14 @@ def publish(hub: Hub, written: Written) -> None:
         audiences = state.audiences(fact.to)
         if fact.kept:
             if audiences:
-                hub.fanout.publish(seq, audiences, fact.kind, fact.data, state.own_of(fact))
+                published = Published(seq, state.name, written.ask.at_ms, audiences, fact.kind, fact.data)
+                hub.fanout.publish(published, state.own_of_fact(fact.kind, fact.data))
             seq += 1
         else:
             for audience in audiences:
-                _show_once(hub, fact, audience)
+                _show_once(hub, written, fact, audience)
     for burst in performed.bursts:
-        hub.fanout.show(state.audiences((burst.to,))[0], burst.event, burst.data)
+        hub.fanout.show(_told(hub, written, burst.event, burst.data, state.audiences((burst.to,))[0]))
     if written.entry is not None:
         _start_errands(hub, written, written.entry)
     for effect in performed.effects:
@@ -155,10 +156,15 @@ def unseen(peer: Peer, upto: int, at_ms: int) -> SeatRecord:
     return SeatRecord(peer.sid, UNSEEN, peer.person.id, (), upto, at_ms)
 
 
-def _show_once(hub: Hub, fact: Fact, audience: str) -> None:
+def _show_once(hub: Hub, written: Written, fact: Fact, audience: str) -> None:
     shown = hub.catalog.shown.get(fact.kind)
     if shown is not None:
-        hub.fanout.show(audience, shown.event, shown.payload(fact.data, audience))
+        hub.fanout.show(_told(hub, written, shown.event, shown.payload(fact.data, audience), audience))
+
+
+def _told(hub: Hub, written: Written, event: str, data: JSON, audience: str) -> Told:
+    offset = hub.fanout.offset(hub.store.head)
+    return Told(event, data, offset, written.ask.at_ms, written.state.name, audience)
 
 
 def _start_errands(hub: Hub, written: Written, entry: Entry) -> None:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias
 
 import orjson
 import trio
 
-from livehub.feature import JSON
+from livehub.feature import JSON, Person
 from livehub.ports import Meter, Record
 from livehub.rooms.peer import Peer
 from livehub.wire.frames import Frame, Kind
@@ -28,26 +28,55 @@ PENDING_BYTES_MAX = 256 * 1024
 log = logging.getLogger(__name__)
 
 
+NOBODYS = object()
+"""In place of a value that is the receiver's own, for the many events that have none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a vocabulary is to put into words: a fact (`name` is its kind) or an event that views and bursts name.
+
+    `offset` is the fact's, or that of the last fact before it; `room` is where it comes from.
+    """
+
+    name: str
+    data: JSON
+    offset: str
+    at_ms: int
+    room: str
+    audience: str
+    own: JSON = NOBODYS
+
+
 class Vocabulary(Protocol):
     """The wire names of one namespace."""
 
-    def fact(
-        self, kind: str, data: dict[str, JSON], offset: str, audience: str, own: Mapping[str, JSON]
-    ) -> bytes | None:
-        """The Socket.IO packet that shows a fact to an audience, ending with its offset; None if it is not shown.
+    def fact(self, told: Told) -> bytes | None:
+        """The Socket.IO packet that shows a fact, ending with its offset; None if it is not shown to this audience."""
 
-        `own` are fields of the payload that are the receiver's own, for the few events that have such.
-        """
-
-    def event(self, name: str, payload: JSON) -> bytes:
-        """The Socket.IO packet of an event without an offset (views, bursts)."""
+    def event(self, told: Told) -> bytes | None:
+        """The Socket.IO packet of a view or burst, which has no offset of its own; None if it is not spoken here."""
 
 
 Listeners: TypeAlias = dict[Peer, None]
-Own: TypeAlias = Callable[[str], dict[str, JSON]]
-"""What is one person's own of a payload, by their id."""
-SHARED: Mapping[str, JSON] = {}
-"""What nearly every payload has of its receiver's own."""
+OwnOf: TypeAlias = Callable[[Person], JSON]
+"""What of an event is one person's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A fact that was committed."""
+
+    seq: int
+    room: str
+    at_ms: int
+    audiences: tuple[str, ...]
+    kind: str
+    data: dict[str, JSON]
+
+    def told(self, offset: str, audience: str, own: JSON = NOBODYS) -> Told:
+        """What a vocabulary is told of it."""
+        return Told(self.kind, self.data, offset, self.at_ms, self.room, audience, own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +85,7 @@ class Variant:
 
     vocabulary: str
     audience: str
-    own: dict[str, JSON]
+    own: JSON
     peers: list[Peer]
 
 
@@ -115,74 +144,71 @@ class Fanout:
         found = {peer.person.id: None for peer in self._first_heard(tuple(audiences))}
         return list(found)
 
-    def variants(self, audiences: tuple[str, ...], own: Own) -> list[Variant]:
-        """Everybody who hears these audiences now, together with those whose own field is the same."""
+    def variants(self, audiences: tuple[str, ...], own: OwnOf) -> list[Variant]:
+        """Everybody who hears these audiences now, together with those of whom the same is told."""
         together: dict[tuple[str, ...], Variant] = {}
         for peer, audience in self._first_heard(audiences).items():
-            mine = own(peer.person.id)
-            variant = together.setdefault(
-                (peer.vocabulary, audience, *map(repr, mine.values())), Variant(peer.vocabulary, audience, mine, [])
-            )
+            mine = own(peer.person)
+            key = (peer.vocabulary, audience, repr(mine))
+            variant = together.get(key)
+            if variant is None:
+                variant = together[key] = Variant(peer.vocabulary, audience, mine, [])
             variant.peers.append(peer)
         return list(together.values())
 
-    def publish(
-        self, seq: int, audiences: tuple[str, ...], kind: str, data: dict[str, JSON], own: Own | None = None
-    ) -> None:
-        """A fact was committed. With `own`, each receiver's payload has fields of their own."""
+    def publish(self, fact: Published, own: OwnOf | None = None) -> None:
+        """A fact was committed. With `own`, each receiver's payload has something of their own."""
         if own is not None:
-            self._publish_own(self.offset(seq), kind, data, self.variants(audiences, own))
+            self._publish_own(fact, self.variants(fact.audiences, own))
             return
-        frames, offset = {}, self.offset(seq)
-        for audience in audiences:
+        frames = {}
+        for audience in fact.audiences:
+            told = fact.told(self.offset(fact.seq), audience)
             for name in self._audiences.get(audience, ()):
-                text = self._vocabularies[name].fact(kind, data, offset, audience, SHARED)
+                text = self._vocabularies[name].fact(told)
                 if text is not None:
                     frames[name, audience] = Frame(text)
-        self._queue(audiences, frames)
+        self._queue(fact.audiences, frames)
 
-    def show(self, audience: str, event: str, payload: JSON, *, key: str | None = None) -> None:
+    def show(self, told: Told, *, key: str | None = None) -> None:
         """Send a view (with a `key`: the latest wins) or a burst (without: dropped for slow readers)."""
         frame_kind = Kind.BURST if key is None else Kind.VIEW
         frames = {}
-        for name in self._audiences.get(audience, ()):
-            text = self._vocabularies[name].event(event, payload)
-            frames[name, audience] = Frame(text, kind=frame_kind, key=None if key is None else f"{name} {key}")
-        self._queue((audience,), frames)
+        for name in self._audiences.get(told.audience, ()):
+            text = self._vocabularies[name].event(told)
+            if text is not None:
+                frame = Frame(text, kind=frame_kind, key=None if key is None else f"{name} {key}")
+                frames[name, told.audience] = frame
+        self._queue((told.audience,), frames)
 
-    def show_variants(self, variants: Sequence[Variant], event: str, payload: dict[str, JSON], *, key: str) -> None:
+    def show_variants(self, variants: Sequence[Variant], told: Told, *, key: str) -> None:
         """Send a view to everybody who still listens, each with what is their own."""
         self.flush()
         for variant in variants:
-            text = self._vocabularies[variant.vocabulary].event(event, {**payload, **variant.own})
-            frame = Frame(text, kind=Kind.VIEW, key=f"{variant.vocabulary} {key}")
-            still = self._audiences.get(variant.audience, {}).get(variant.vocabulary, {})
-            self._write([frame], [peer for peer in variant.peers if peer in still])
+            text = self._vocabularies[variant.vocabulary].event(replace(told, own=variant.own))
+            if text is not None:
+                frame = Frame(text, kind=Kind.VIEW, key=f"{variant.vocabulary} {key}")
+                still = self._audiences.get(variant.audience, {}).get(variant.vocabulary, {})
+                self._write([frame], [peer for peer in variant.peers if peer in still])
 
-    def show_to(self, peer: Peer, event: str, payload: JSON, *, key: str) -> None:
-        """Send a view to one peer."""
-        text = self._vocabularies[peer.vocabulary].event(event, payload)
-        frame = Frame(text, kind=Kind.VIEW, key=f"{peer.vocabulary} {key}")
-        self.flush()
-        self._write([frame], [peer])
-
-    def emit_to(self, peer: Peer, event: str, payload: JSON) -> None:
-        """Send an event to one peer that nothing may replace."""
-        self.flush()
-        self._write([Frame(self._vocabularies[peer.vocabulary].event(event, payload), kind=Kind.ACK)], [peer])
+    def show_to(self, peer: Peer, told: Told, *, key: str | None = None) -> None:
+        """Send a view to one peer; without a `key`, an event that nothing may replace."""
+        text = self._vocabularies[peer.vocabulary].event(told)
+        if text is not None:
+            kind, full = (Kind.ACK, None) if key is None else (Kind.VIEW, f"{peer.vocabulary} {key}")
+            self.flush()
+            self._write([Frame(text, kind=kind, key=full)], [peer])
 
     def render(
-        self,
-        vocabulary: str,
-        records: Sequence[Record],
-        own: Callable[[Record, dict[str, JSON]], Mapping[str, JSON]],
+        self, vocabulary: str, records: Sequence[Record], own: Callable[[Record, JSON], JSON]
     ) -> Iterator[Frame]:
         """Facts from the log as this vocabulary shows them to somebody; `own` is what is theirs of each."""
         speak = self._vocabularies[vocabulary].fact
         for record in records:
             data = orjson.loads(record.data)
-            text = speak(record.kind, data, self.offset(record.seq), record.audience, own(record, data))
-            if text is not None:
+            offset = self.offset(record.seq)
+            told = Told(record.kind, data, offset, record.at_ms, record.room, record.audience, own(record, data))
+            if (text := speak(told)) is not None:
                 yield Frame(text)
 
     async def run(self) -> None:
@@ -208,11 +234,12 @@ class Fanout:
         else:
             self._flush_mixed(items)
 
-    def _publish_own(self, offset: str, kind: str, data: dict[str, JSON], variants: Sequence[Variant]) -> None:
+    def _publish_own(self, fact: Published, variants: Sequence[Variant]) -> None:
         """Written at once, after what waits: rare enough to be worth no company."""
         self.flush()
         for variant in variants:
-            text = self._vocabularies[variant.vocabulary].fact(kind, data, offset, variant.audience, variant.own)
+            told = fact.told(self.offset(fact.seq), variant.audience, variant.own)
+            text = self._vocabularies[variant.vocabulary].fact(told)
             if text is not None:
                 self._write([Frame(text)], variant.peers)
 

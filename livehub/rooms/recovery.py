@@ -13,7 +13,7 @@ is noted on disk before its first byte goes out, and is not begun a second time.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,7 +22,7 @@ import trio
 from livehub.feature import JSON
 from livehub.ports import Entry, Record, Tenure
 from livehub.rooms.commit import UNSEEN, unseen
-from livehub.rooms.fanout import SHARED
+from livehub.rooms.fanout import NOBODYS
 from livehub.rooms.house import House
 from livehub.rooms.peer import Peer
 from livehub.rooms.tickets import Ticket
@@ -137,14 +137,11 @@ class Recovery:
         if frames:
             peer.write_past(frames)
 
-    def _own(self, peer: Peer, record: Record, data: dict[str, JSON]) -> Mapping[str, JSON]:
+    def _own(self, peer: Peer, record: Record, data: dict[str, JSON]) -> JSON:
         """What is this peer's own of a missed fact: only the fact's room can tell, which is open if the peer sits."""
-        shown, room = self._hub.catalog.shown.get(record.kind), self._house.rooms.get(record.room)
-        return (
-            SHARED
-            if shown is None or shown.own is None or room is None
-            else room.own_of(record.kind, data, peer.person.id)
-        )
+        room = self._house.rooms.get(record.room)
+        own = None if room is None else room.state.own_of_fact(record.kind, data)
+        return NOBODYS if own is None else own(peer.person)
 
     def _withdraw(self, peer: Peer) -> None:
         """The peer stays gone: a room that has not opened yet may still find its wish for a seat in the inbox."""

@@ -18,6 +18,7 @@ from livehub.errors import Refused, Unavailable
 from livehub.feature import JSON, SYSTEM, Ask, Fact, Seating
 from livehub.ports import Entry, Tenure
 from livehub.rooms.commit import Hub, Written, publish, write
+from livehub.rooms.fanout import Told
 from livehub.rooms.peer import Answer, Peer, Seat
 from livehub.rooms.request import Beat, Greet, InboxItem, Request, Resume, Vacate
 from livehub.rooms.state import BrokenState, State
@@ -49,7 +50,7 @@ class Room:
         self._settled = trio.Event()
         self._tenure = Tenure()
         self.state = State(hub.catalog, self.kind, self.id)
-        self._views = Views(self.state, hub.fanout, self._in_order)
+        self._views = Views(self.state, hub, self._in_order)
 
     @property
     def idle(self) -> bool:
@@ -87,10 +88,6 @@ class Room:
         if self.seats.pop(peer, None) is not None:
             self.active_s = trio.current_time()
 
-    def own_of(self, kind: str, data: dict[str, JSON], user_id: str) -> dict[str, JSON]:
-        """What of a fact's event is this person's own, as far as the room knows now."""
-        return self.state.own_of_fact(kind, data, user_id)
-
     def show_views(self, peer: Peer) -> None:
         """Show a peer that came back the latest of every view it may see."""
         if (seat := self.seats.get(peer)) is not None:
@@ -111,7 +108,7 @@ class Room:
             log.exception("room cannot be built from the log: %s", self.name)
             return False
         self.state = state
-        self._views = Views(state, hub.fanout, self._in_order)
+        self._views = Views(state, hub, self._in_order)
         self.ready.set()
         log.debug("room open: %s after %.3f s", self.name, trio.current_time() - started_s)
         return True
@@ -255,8 +252,12 @@ class Room:
         request.reply(answer)
         if peer is not None and written.taken is not None and not peer.gone:
             for event, payload in written.welcome:
-                self._hub.fanout.emit_to(peer, event, payload)
+                self._hub.fanout.show_to(peer, self._told(event, payload))
             self._views.show_to(peer, written.taken.audiences)
+
+    def _told(self, event: str, payload: JSON) -> Told:
+        offset = self._hub.fanout.offset(self._hub.store.head)
+        return Told(event, payload, offset, self._hub.clock_ms(), self.name, self.name)
 
     def _beaten(self, written: Written, error: Exception | None) -> None:
         if error is None:

@@ -95,22 +95,17 @@ class State:
         to = getattr(self.views[view, key], view.whom)(key) if view.whom else view.to
         return self.audiences((to,))[0]
 
-    def own_of_view(self, view: View, key: str, user_id: str) -> dict[str, JSON]:
-        """The field of a view that is this person's own; nothing for most views."""
-        own = view.own
-        return {} if own is None else {own.field: getattr(self.views[view, key], own.method)(key, user_id)}
+    def own_of_view(self, view: View, key: str) -> Callable[[Person], JSON] | None:
+        """What of a view is each person's own; None for most views."""
+        return None if view.own is None else partial(getattr(self.views[view, key], view.own.method), key)
 
-    def own_of(self, fact: Fact) -> Callable[[str], dict[str, JSON]] | None:
+    def own_of_fact(self, kind: str, data: dict[str, JSON]) -> Callable[[Person], JSON] | None:
         """What of a fact's event is each person's own; None for most facts."""
-        return partial(self.own_of_fact, fact.kind, fact.data) if fact.kind in self._own else None
-
-    def own_of_fact(self, kind: str, data: dict[str, JSON], user_id: str) -> dict[str, JSON]:
-        """The field of a fact's event that is this person's own; nothing for most facts."""
         found = self._own.get(kind)
         if found is None:
-            return {}
+            return None
         feature, own = found
-        return {own.field: getattr(feature, own.method)(str(data[own.key]), user_id)}
+        return partial(getattr(feature, own.method), str(data[own.key]))
 
     def touched(self, facts: Sequence[Fact]) -> list[tuple[View, str]]:
         """The views that these facts changed."""

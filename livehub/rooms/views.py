@@ -9,7 +9,8 @@ from functools import partial
 import trio
 
 from livehub.feature import JSON, Fact, View
-from livehub.rooms.fanout import Fanout, Variant
+from livehub.rooms.commit import Hub
+from livehub.rooms.fanout import NOBODYS, Told, Variant
 from livehub.rooms.peer import Peer
 from livehub.rooms.state import State
 
@@ -19,11 +20,9 @@ VIEW_INTERVAL_S = 0.25
 class Views:
     """Which views are out of date, and when each may be shown again."""
 
-    def __init__(
-        self, state: State, fanout: Fanout, in_order: Callable[[Callable[[Exception | None], None]], None]
-    ) -> None:
+    def __init__(self, state: State, hub: Hub, in_order: Callable[[Callable[[Exception | None], None]], None]) -> None:
         self._state = state
-        self._fanout = fanout
+        self._hub = hub
         self._in_order = in_order
         self._stale: dict[tuple[View, str], None] = {}
         self._shown_s: dict[tuple[View, str], float] = {}
@@ -50,38 +49,50 @@ class Views:
             self._shown_s[which] = now_s
             view, key = which
             audience = self._state.audience_of(view, key)
-            if self._fanout.heard(audience) and (payload := self._state.show(view, key)) is not None:
-                if view.own is None:
-                    self._in_order(partial(self._show, audience, view, key, payload))
-                else:
-                    variants = self._fanout.variants((audience,), partial(self._state.own_of_view, view, key))
-                    self._in_order(partial(self._show_variants, variants, view, key, payload))
+            if self._hub.fanout.heard(audience) and (payload := self._state.show(view, key)) is not None:
+                own = self._state.own_of_view(view, key)
+                variants = None if own is None else self._hub.fanout.variants((audience,), own)
+                self._in_order(partial(self._show, audience, variants, view, key, payload))
 
     def show_to(self, peer: Peer, audiences: Sequence[str]) -> None:
         """Show a newcomer the latest of everything that its audiences were shown."""
         for view, key in self._state.views:
             audience = self._state.audience_of(view, key)
             if audience in audiences and (payload := self._state.show(view, key)) is not None:
-                if view.own is not None:
-                    payload = {**payload, **self._state.own_of_view(view, key, peer.person.id)}
-                self._in_order(partial(self._show_one, peer, view, key, payload))
+                own = self._state.own_of_view(view, key)
+                mine = NOBODYS if own is None else own(peer.person)
+                self._in_order(partial(self._show_one, peer, audience, mine, view, key, payload))
 
     def _next_s(self, which: tuple[View, str]) -> float:
         return self._shown_s.get(which, -math.inf) + VIEW_INTERVAL_S
 
-    def _show(self, audience: str, view: View, key: str, payload: JSON, error: Exception | None) -> None:
-        if error is None:
-            self._fanout.show(audience, view.name, payload, key=self._name(view, key))
-
-    def _show_variants(
-        self, variants: Sequence[Variant], view: View, key: str, payload: JSON, error: Exception | None
+    def _show(
+        self,
+        audience: str,
+        variants: Sequence[Variant] | None,
+        view: View,
+        key: str,
+        payload: JSON,
+        error: Exception | None,
     ) -> None:
-        if error is None:
-            self._fanout.show_variants(variants, view.name, payload, key=self._name(view, key))
+        if error is not None:
+            return
+        told, name = self._told(view, payload, audience), self._name(view, key)
+        if variants is None:
+            self._hub.fanout.show(told, key=name)
+        else:
+            self._hub.fanout.show_variants(variants, told, key=name)
 
-    def _show_one(self, peer: Peer, view: View, key: str, payload: JSON, error: Exception | None) -> None:
+    def _show_one(
+        self, peer: Peer, audience: str, mine: JSON, view: View, key: str, payload: JSON, error: Exception | None
+    ) -> None:
         if error is None and not peer.gone:
-            self._fanout.show_to(peer, view.name, payload, key=self._name(view, key))
+            told = self._told(view, payload, audience, mine)
+            self._hub.fanout.show_to(peer, told, key=self._name(view, key))
+
+    def _told(self, view: View, payload: JSON, audience: str, mine: JSON = NOBODYS) -> Told:
+        offset = self._hub.fanout.offset(self._hub.store.head)
+        return Told(view.name, payload, offset, self._hub.clock_ms(), self._state.name, audience, mine)
 
     def _name(self, view: View, key: str) -> str:
         return f"{self._state.name} {view.name} {key}"

@@ -7,8 +7,10 @@ import pytest
 from trio.testing import MockClock
 
 from livehub.contracts.events import EventsVocabulary
+from livehub.feature import JSON
 from livehub.features import discover
 from livehub.rooms.catalog import Catalog
+from livehub.rooms.fanout import Told
 from tests.contracts.stage import stage
 from tests.kit import uuid
 
@@ -111,11 +113,15 @@ async def test_a_repeated_ask_gets_its_first_ack_again(autojump_clock: MockClock
         assert len(anna.events("chat.message.new")) == 1
 
 
+def told(name: str, data: JSON, offset: str) -> Told:
+    return Told(name, data, offset, 0, "session:s1", "session:s1")
+
+
 def test_a_fact_is_shown_as_its_event_with_its_offset() -> None:
     speak = EventsVocabulary(Catalog(discover()))
-    text = speak.fact("chat.message.deleted", {"gone": {"messageId": "m"}, "by": "anna"}, "e-7", "session:s1", {})
+    text = speak.fact(told("chat.message.deleted", {"gone": {"messageId": "m"}, "by": "anna"}, "e-7"))
     assert text is not None
     assert text.startswith(b"2/events,")
     assert orjson.loads(text[9:]) == ["chat.message.deleted", {"messageId": "m"}, "e-7"]
-    assert speak.fact("session.joined", {"userId": "anna"}, "e-8", "session:s1", {}) is None
-    assert speak.event("a.view", {"x": 1}) == b'2/events,["a.view",{"x":1}]'
+    assert speak.fact(told("session.joined", {"userId": "anna"}, "e-8")) is None
+    assert speak.event(told("a.view", {"x": 1}, "e-9")) == b'2/events,["a.view",{"x":1}]'

@@ -187,7 +187,9 @@ class Trial:
                 assert shown is not None
                 payload = shown.payload(fact.data, self.state.audiences((part,))[0])
                 if payload is not None:
-                    payload = {**payload, **self.state.own_of_fact(fact.kind, fact.data, PEOPLE[1])}
+                    own = self.state.own_of_fact(fact.kind, fact.data)
+                    if own is not None and shown.own is not None:
+                        payload = shown.own.fitted(payload, own(self.people[1]))
                     self._check_payload(shown.event, payload, part)
         for burst in performed.bursts:
             self._check_payload(burst.event, burst.data, burst.to)
@@ -195,7 +197,9 @@ class Trial:
     def _check_look(self) -> None:
         for view, key in self.state.views:
             if (payload := self.state.show(view, key)) is not None:
-                payload |= self.state.own_of_view(view, key, PEOPLE[1])
+                own = self.state.own_of_view(view, key)
+                if own is not None and view.own is not None:
+                    payload = view.own.fitted(payload, own(self.people[1]))
                 self._check_payload(view.name, payload, self.state.audience_of(view, key).removeprefix(self.state.name))
         for who in self.people:
             for event, payload in self.state.welcome(who):

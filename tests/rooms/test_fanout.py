@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import orjson
@@ -14,7 +14,7 @@ from trio.testing import MockClock
 from livehub.feature import JSON
 from livehub.ports import Record
 from livehub.rooms import fanout as module
-from livehub.rooms.fanout import Fanout
+from livehub.rooms.fanout import Fanout, Published, Told
 from livehub.wire.frames import Kind
 from tests.kit import ANNA, Ears, Meter, ears, settle
 
@@ -30,17 +30,21 @@ class Voice:
         self.name = name
         self.said: list[tuple[str, str]] = []
 
-    def fact(
-        self, kind: str, data: dict[str, JSON], offset: str, audience: str, own: Mapping[str, JSON]
-    ) -> bytes | None:
-        self.said.append((kind, audience))
-        if data.get("secret") and audience != "staff":
+    def fact(self, told: Told) -> bytes | None:
+        self.said.append((told.name, told.audience))
+        if told.data.get("secret") and told.audience != "staff":
             return None
-        return b"2%s," % self.name.encode() + orjson.dumps([kind, {**data, **own, "as": audience}, offset])
+        shown = [told.name, {**told.data, "as": told.audience}, told.offset]
+        return b"2%s," % self.name.encode() + orjson.dumps(shown)
 
-    def event(self, name: str, payload: JSON) -> bytes:
-        self.said.append((name, ""))
-        return b"2%s," % self.name.encode() + orjson.dumps([name, payload])
+    def event(self, told: Told) -> bytes | None:
+        self.said.append((told.name, ""))
+        return None if told.name == "foreign" else b"2%s," % self.name.encode() + orjson.dumps([told.name, told.data])
+
+
+def told(name: str, data: JSON) -> Told:
+    """A view or burst for the hall."""
+    return Told(name, data, "e-0", 0, "room", "hall")
 
 
 class Studio:
@@ -56,7 +60,7 @@ class Studio:
         return client
 
     def publish(self, seq: int, audiences: tuple[str, ...] = HALL, **data: JSON) -> None:
-        self.fanout.publish(seq, audiences, f"fact {seq}", data)
+        self.fanout.publish(Published(seq, "room", 0, audiences, f"fact {seq}", data))
 
 
 @pytest.fixture
@@ -86,7 +90,7 @@ async def test_a_fact_is_rendered_once_per_vocabulary(studio: Studio) -> None:
 async def test_what_nobody_hears_is_not_rendered(studio: Studio) -> None:
     studio.listener("elsewhere")
     studio.publish(1)
-    studio.fanout.show("hall", "view", {}, key="k")
+    studio.fanout.show(told("view", {}), key="k")
     assert studio.a.said == []
 
 
@@ -231,8 +235,8 @@ async def test_a_reader_that_is_shown_out_while_it_is_written_to_harms_nobody(
 
 async def test_a_view_carries_its_key_and_no_offset_and_a_burst_neither(studio: Studio) -> None:
     client = studio.listener("hall")
-    studio.fanout.show("hall", "total", {"n": 1}, key="k")
-    studio.fanout.show("hall", "wave", {"n": 2})
+    studio.fanout.show(told("total", {"n": 1}), key="k")
+    studio.fanout.show(told("wave", {"n": 2}))
     studio.fanout.flush()
     view, burst = client.heard
     assert (view.frame.kind, view.frame.key, view.offset) == (Kind.VIEW, "/a k", None)
@@ -242,7 +246,7 @@ async def test_a_view_carries_its_key_and_no_offset_and_a_burst_neither(studio: 
 async def test_a_view_for_one_follows_what_already_waits(studio: Studio) -> None:
     client, other = studio.listener("hall"), studio.listener("hall")
     studio.publish(1)
-    studio.fanout.show_to(client.peer, "total", {}, key="k")
+    studio.fanout.show_to(client.peer, told("total", {}), key="k")
     assert [item.event for item in client.heard] == ["fact 1", "total"]
     assert other.seqs() == [1]
     assert len(other.heard) == 1
@@ -256,7 +260,7 @@ async def test_facts_from_the_log_are_shown_as_they_were(studio: Studio) -> None
         Record(1, "r", "fact 1", 0, b'{"n":1,"secret":true}', "staff"),
         Record(2, "r", "fact 2", 0, b'{"secret":true}', "hall"),
     ]
-    frames = studio.fanout.render("/a", records, lambda record, data: {})
+    frames = studio.fanout.render("/a", records, lambda record, data: None)
     assert [frame.text for frame in frames] == [client.heard[0].frame.text]
 
 
@@ -286,3 +290,12 @@ async def test_every_listener_of_random_traffic_hears_what_it_should_in_order(st
     studio.fanout.flush()
     for client, wanted in zip(clients, expected, strict=True):
         assert [(item.seq, item.payload["as"]) for item in client.heard] == wanted
+
+
+async def test_what_a_vocabulary_does_not_speak_is_not_sent(studio: Studio) -> None:
+    client = studio.listener("hall")
+    studio.fanout.show(told("foreign", {}))
+    studio.fanout.show_to(client.peer, told("foreign", {}))
+    studio.fanout.show_variants(studio.fanout.variants(HALL, lambda who: 1), told("foreign", {}), key="k")
+    studio.fanout.flush()
+    assert client.heard == []

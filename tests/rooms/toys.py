@@ -356,9 +356,9 @@ class Table(Feature):
         """How many toasts there were."""
         return {"toasts": self.toasts}
 
-    def clinks_of(self, kind: str, user_id: str) -> str | None:
+    def clinks_of(self, kind: str, who: Person) -> str | None:
         """How often somebody clinked."""
-        return f"{self.clinks[user_id]} of {kind}" if user_id in self.clinks else None
+        return f"{self.clinks[who.id]} of {kind}" if who.id in self.clinks else None
 
     @applies("table.clinked")
     def _on_clinked(self, data: dict[str, JSON], at_ms: int) -> None:

@@ -189,11 +189,14 @@ async def test_the_same_holds_within_a_nursery_of_the_web_app() -> None:
         async with trio.open_nursery():
             raise trio.BusyResourceError
 
-    async def nothing(*_: object) -> dict[str, str]:
+    async def receive() -> dict[str, object]:
         return {"type": "http.request"}
 
+    async def send(message: object) -> None:
+        await receive()
+
     scope = {"type": "http", "path": "/nothing", "method": "GET", "headers": [], "query_string": b""}
-    await Dispatch({}, app, lambda _: None)(scope, nothing, nothing)
+    await Dispatch({}, app, lambda _: None)(scope, receive, send)
 
 
 async def test_a_defect_of_the_web_app_is_not_swallowed_with_it() -> None:
@@ -205,10 +208,13 @@ async def test_a_defect_of_the_web_app_is_not_swallowed_with_it() -> None:
     async def _fail() -> None:
         raise ValueError
 
-    async def nothing(*_: object) -> dict[str, str]:
+    async def receive() -> dict[str, object]:
         return {"type": "http.request"}
+
+    async def send(message: object) -> None:
+        await receive()
 
     scope = {"type": "http", "path": "/nothing", "method": "GET", "headers": [], "query_string": b""}
     with pytest.raises(ExceptionGroup) as raised:
-        await Dispatch({}, app, lambda _: None)(scope, nothing, nothing)
+        await Dispatch({}, app, lambda _: None)(scope, receive, send)
     assert raised.group_contains(ValueError)

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 import trio
 
+from tests.endtoend.cast import Cast, cast_on_stage
 from tests.endtoend.node import Node, running_node
 from tests.endtoend.stage import Stage
+from tests.endtoend.table import to_prove
 from tests.harness import Server
 
 DEADLINE_S = 30.0
@@ -67,3 +69,19 @@ async def node() -> AsyncIterator[Node]:
 async def stage(shared_server: Server, node: Node) -> Stage:
     """A session on the shared server."""
     return Stage(shared_server, node)
+
+
+@pytest.fixture(scope="module")
+def contract_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server for the contract tests of one section, with the module's SETTINGS if it has any."""
+    with Server(tmp_path_factory.mktemp("contract"), getattr(request.module, "SETTINGS", None)) as server:
+        yield server
+
+
+@pytest.fixture
+async def cast(request: pytest.FixtureRequest, contract_server: Server, node: Node) -> AsyncIterator[Cast]:
+    """Everybody whom a contract speaks of. The test must see the events that the table says it proves."""
+    section = request.path.stem.removeprefix("test_contract_")
+    proof = to_prove(section, request.function.__name__)
+    async with cast_on_stage(contract_server, node, proof) as cast:
+        yield cast

@@ -1,0 +1,281 @@
+"""The people of a contract test, and what each of them heard: exactly what they should, and nobody anything else.
+
+Absence is shown without waiting for luck. What a connection is sent comes in order, and leaving a room comes after all
+that was told before; so after an act everybody joins and leaves a room of no concern, and what they have not heard by
+the ack they will not hear.
+
+Facts must be heard exactly. Views are conflated (contracts, point 9; design, §1), so of them the last one counts, and
+that only those heard it who should. The two leaderboards follow nearly every act: they may come at any time, to those in
+the session, and at the end of the test everybody must have been shown the sum of all points of the test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import trio
+
+from tests.endtoend.forms import FORMS
+from tests.endtoend.likeness import same
+from tests.endtoend.node import Client, Node, Told
+from tests.endtoend.stage import Stage, key
+from tests.harness import Server
+
+PATIENCE_S = 5.0
+"""How long a test waits for what should come at once, or with the next view."""
+
+BOARDS = ("leaderboard.updated", "team.leaderboard.updated")
+VIEWS = (
+    *BOARDS, "poll.results.updated", "slide.update", "notification.ack.updated", "dashboard.metrics.updated",
+    "dashboard.update", "reaction.burst", "mood.analytics.updated",
+)  # fmt: skip
+TROUBLE = ("disconnect", "connect_error")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Something that these clients hear, and nobody else."""
+
+    whom: tuple[Client, ...]
+    event: str
+    payload: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What one client heard since the last look."""
+
+    facts: list[tuple[str, Any]]
+    views: dict[str, Any]  # the last of each
+    trouble: list[Told]
+
+
+class Cast:
+    """Everybody whom a contract speaks of, in one session and around it."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.session, self.event, self.org = (f"{kind}-{stage.suffix}" for kind in ("session", "event", "org"))
+        self.other_session, self.other_event = f"other-{self.session}", f"other-{self.event}"
+        self.proven: set[str] = set()
+        self.scores: dict[str, int] = {}  # in the session, by person
+        self.seated: tuple[Client, ...] = ()
+        self._persons: dict[Client, str] = {}
+        self._looked: dict[Client, int] = {}
+        self._quiet = f"quiet-{stage.suffix}"
+
+    async def enter(self) -> None:
+        """Let everybody in."""
+        here = {"sessionId": self.session, "eventId": self.event}
+        there = {"sessionId": self.other_session, "eventId": self.other_event}
+        self.ada = self.connect("ada", role="MEMBER", query=here)
+        self.bob = self.connect("bob", query=here)  # without a role: nothing is allowed that takes a permission
+        self.moderator = self.connect("moderator", role="MODERATOR", query=here)
+        self.speaker = self.connect("speaker", role="SPEAKER", query=here)
+        self.owner = self.connect("owner", role="OWNER", query=here)
+        self.elsewhere = self.connect("elsewhere", role="OWNER", query=there, orgId=f"other-{self.org}")
+        self.nowhere = self.connect("nowhere", role="OWNER")
+        self.tablet = self.connect("ada", device="-tablet", role="MEMBER")  # which joined nothing
+        for client in self.everybody:
+            await client.acknowledged()
+        await self.joins(self.ada, self.bob, self.moderator, self.speaker, self.owner)
+        await self.elsewhere.ask("session.join", {})
+        await self._hush()
+        self._look_away()
+
+    def connect(self, person: str, *, device: str = "", query: dict[str, str] | None = None, **claims: Any) -> Client:
+        """Open a client, whom the comparison includes from now on."""
+        client = self.stage.connect(person, device=device, query=query, **{"orgId": self.org, **claims})
+        self._persons[client] = person
+        self._looked[client] = 0
+        return client
+
+    async def joins(self, *clients: Client) -> None:
+        """Have clients join the session; what they are told then counts as heard."""
+        for client in clients:
+            answer = await client.ask("session.join", {"sessionId": self.session, "eventId": self.event})
+            assert answer == {"success": True, "sessionId": self.session}
+            await client.heard("session.snapshot")
+            self._looked[client] = len(client.told)
+        self.seated += clients
+
+    @property
+    def everybody(self) -> list[Client]:
+        """All clients."""
+        return list(self._persons)
+
+    @property
+    def moderators(self) -> tuple[Client, ...]:
+        """Who hears what moderators hear."""
+        return (self.moderator, self.owner)
+
+    @property
+    def public(self) -> tuple[Client, ...]:
+        """The others in the session."""
+        return tuple(client for client in self.seated if client not in self.moderators)
+
+    def devices(self, client: Client) -> tuple[Client, ...]:
+        """All clients of the same person."""
+        return tuple(other for other in self._persons if self._persons[other] == self._persons[client])
+
+    def id(self, client: Client) -> str:
+        """The user id of whoever a client belongs to."""
+        return self.stage.id_of(self._persons[client])
+
+    def person(self, client: Client) -> dict[str, str]:
+        """A person as everybody sees them."""
+        return {"id": self.id(client), "firstName": self._persons[client].capitalize(), "lastName": "Stage"}
+
+    def earns(self, client: Client, points: int, reason: str) -> Line:
+        """The award for an act, which all devices of the person hear. Keeps the score."""
+        user_id = self.id(client)
+        self.scores[user_id] = self.scores.get(user_id, 0) + points
+        award = {"points": points, "reason": reason, "newTotalScore": self.scores[user_id]}
+        return Line(self.devices(client), "gamification.points.awarded", award)
+
+    async def asks(self, who: Client, event: str, payload: Any = None, /, **ack: Any) -> dict[str, Any]:
+        """Ask for something as it is written here: the ack must be exactly this, beside its success."""
+        answer = await who.ask(event, payload)
+        assert same({"success": True, **ack}, answer), f"{event} {payload}: {answer}, not {ack}"
+        self.proven.add(event)
+        return dict(answer)
+
+    async def does(self, who: Client, event: str, payload: Any = None, /, **ack: Any) -> dict[str, Any]:
+        """Ask with a key. Asked again it is replayed and happens once; for anything else the key is used up."""
+        asked = {**(payload or {}), "idempotencyKey": key()}
+        answer = await self.asks(who, event, asked, **ack)
+        again = await who.ask(event, asked)
+        assert again == {**answer, "replayed": True}, f"{event} again: {again}"
+        used = {"idempotencyKey": asked["idempotencyKey"]}
+        other_event = "dm.block" if event == "dm.unblock" else "dm.unblock"
+        await self.refuses(who, other_event, {"userId": "nobody", **used}, 409, "Duplicate request")
+        if (other := FORMS[event].unlike(payload or {})) is not None:
+            await self.refuses(who, event, {**other, **used}, 409, "Duplicate request")
+        return answer
+
+    async def refuses(self, who: Client, event: str, payload: Any, status: int, message: str) -> None:
+        """Ask for something that is refused, in exactly these words."""
+        if FORMS[event].keyed and isinstance(payload, dict):
+            payload = {"idempotencyKey": key(), **payload}
+        answer = await who.ask(event, payload)
+        refused = {"success": False, "error": {"message": message, "statusCode": status}}
+        assert answer == refused, f"{event} {payload}: {answer}, not {refused}"
+
+    async def rest(
+        self, method: str, path: str, body: Any = None, *, status: int = 200, who: Client | None = None, **claims: Any
+    ) -> dict[str, Any]:
+        """A request to REST: of a backend, unless somebody else sends it."""
+        told = claims or {"permissions": ["backend:publish"]}
+        token = self.stage.token("backend" if who is None else self._persons[who], **{"orgId": self.org, **told})
+        answer = await self.stage.server.request(method, f"/api{path}", token, body)
+        assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text}"
+        return dict(answer.json())
+
+    async def hears(self, *lines: Line, within_s: float = PATIENCE_S) -> None:
+        """Wait until everybody heard their lines. Since the last look, nobody may have heard anything else."""
+        with trio.move_on_after(within_s):
+            for line in lines:
+                for client in line.whom:
+                    await self._waits(client, line)
+        await self._hush()
+        faults = [fault for client in self.everybody for fault in self._faults(client, lines)]
+        assert not faults, "\n".join(faults)
+        self._look_away()
+        self.proven.update(line.event for line in lines if line.whom)
+
+    async def leaves_nothing(self) -> None:
+        """At the end: nobody has heard more, and everybody in the session knows the score."""
+        await self.hears()
+        with trio.move_on_after(PATIENCE_S):
+            for client in self.seated:
+                await client.until(partial(self._knows_the_score, client))
+        for client in self.seated:
+            assert self._knows_the_score(client), f"{client.name}: {client.payloads(BOARDS[0])[-1:]}, not {self.scores}"
+
+    def board(self) -> list[tuple[int, str, int]]:
+        """The leaderboard as rank, person and score; equal scores share a rank."""
+        scores = {person: score for person, score in self.scores.items() if score > 0}
+        ranks = {score: 1 + sum(other > score for other in scores.values()) for score in scores.values()}
+        return sorted((ranks[score], person, score) for person, score in scores.items())
+
+    def _knows_the_score(self, client: Client) -> bool:
+        boards = client.payloads(BOARDS[0])
+        if not boards:
+            return not self.scores
+        entries = [(entry["rank"], entry["user"]["id"], entry["score"]) for entry in boards[-1]["topEntries"]]
+        return sorted(entries) == self.board()
+
+    async def _waits(self, client: Client, line: Line) -> None:
+        def heard() -> bool:
+            news = self._news(client)
+            if line.event in VIEWS:
+                return line.event in news.views and same(line.payload, news.views[line.event])
+            return any(event == line.event and same(line.payload, payload) for event, payload in news.facts)
+
+        await client.until(heard)
+
+    async def _hush(self) -> None:
+        """Wait until everybody has been told all that has been said."""
+        leaving = []
+        for client in self.everybody:
+            client.emit("event.join", {"eventId": self._quiet})
+            leaving.append(client.start_ask("event.leave", {"eventId": self._quiet}))
+        for left in leaving:
+            assert (await left())[0] == {"success": True, "eventId": self._quiet}
+
+    def _look_away(self) -> None:
+        self._looked = {client: len(client.told) for client in self.everybody}
+
+    def _news(self, client: Client) -> Heard:
+        heard = Heard([], {}, [])
+        for told in client.told[self._looked[client] :]:
+            if told.kind in TROUBLE:
+                heard.trouble.append(told)
+            elif told.kind == "event":
+                event, payload = told.args[0], told.args[1]
+                if event == "event.snapshot" and payload["eventId"] == self._quiet:
+                    continue
+                if event in VIEWS:
+                    heard.views[event] = payload
+                else:
+                    heard.facts.append((event, payload))
+        return heard
+
+    def _faults(self, client: Client, lines: tuple[Line, ...]) -> Iterator[str]:
+        mine = [line for line in lines if client in line.whom]
+        news = self._news(client)
+        facts = [(line.event, line.payload) for line in mine if line.event not in VIEWS]
+        if not (len(facts) == len(news.facts) and all(map(_same_event, facts, news.facts))):
+            yield f"{client.name} heard\n    {_told(news.facts)}\n  not\n    {_told(facts)}"
+        views = {line.event: line.payload for line in mine if line.event in VIEWS}
+        for event in views.keys() | news.views.keys():
+            if event not in views:
+                if event not in BOARDS or client not in self.seated:
+                    yield f"{client.name} heard {event} {news.views[event]}, which is not for them"
+            elif event not in news.views or not same(views[event], news.views[event]):
+                yield f"{client.name} heard {event}\n    {news.views.get(event)}\n  not\n    {views[event]}"
+        for told in news.trouble:
+            yield f"{client.name}: {told.kind} {told.args}"
+
+
+def _same_event(meant: tuple[str, Any], got: tuple[str, Any]) -> bool:
+    return meant[0] == got[0] and same(meant[1], got[1])
+
+
+def _told(events: list[tuple[str, Any]]) -> str:
+    return "\n    ".join(f"{event} {payload}" for event, payload in events) or "nothing"
+
+
+@asynccontextmanager
+async def cast_on_stage(server: Server, node: Node, proof: set[str]) -> AsyncIterator[Cast]:
+    """Everybody on a server for the length of a test, by the end of which they must have seen these events."""
+    cast = Cast(Stage(server, node))
+    with trio.fail_after(PATIENCE_S):
+        await cast.enter()
+    yield cast
+    await cast.leaves_nothing()
+    assert proof <= cast.proven, f"never seen: {', '.join(sorted(proof - cast.proven))}"

@@ -54,7 +54,9 @@ from livehub.payload import (
 __all__ = [
     "EVERYONE",
     "JSON",
+    "NOTHING",
     "SYSTEM",
+    "VIEW_EVERY_S",
     "After",
     "Ask",
     "Burst",
@@ -98,7 +100,13 @@ __all__ = [
     "view",
 ]
 
+VIEW_EVERY_S = 0.25
+"""A view is shown at most four times a second."""
+
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+NOTHING = Outcome()
 
 
 class Seating(Enum):
@@ -218,6 +226,7 @@ class View:
     to: str
     own: Own | None
     whom: str
+    every_s: float
 
 
 @dataclass(eq=True)
@@ -243,6 +252,18 @@ class Feature:
     def snapshot(self, who: Person) -> dict[str, JSON]:
         """This feature's fields of `session.snapshot` (`event.snapshot`, …) for one person, after their join."""
         return {}
+
+    def came(self, ask: Ask[None]) -> Outcome:
+        """The asker's first connection has just taken a seat here."""
+        return NOTHING
+
+    def went(self, ask: Ask[None]) -> Outcome:
+        """The asker's last connection here is gone, or has left."""
+        return NOTHING
+
+    def opened(self, ask: Ask[frozenset[str]]) -> Outcome:
+        """The room was built from the log; the payload is who sits here now: nobody, after a restart."""
+        return NOTHING
 
     def welcome(self, who: Person) -> Iterable[tuple[str, JSON]]:
         """Events (name, payload) for one connection alone, after its join; in a user's room: after it connected."""
@@ -339,12 +360,15 @@ def view(
     to: str = EVERYONE,
     own: Own | None = None,
     whom: str = "",
+    every_s: float = VIEW_EVERY_S,
 ) -> Callable[[F], F]:
-    """Show state: `def name(self, key) -> JSON | None`, at most 4 times a second per value of the field `key`.
+    """Show state: `def name(self, key) -> JSON | None`, at most every `every_s` per value of the field `key`.
 
     `whom` names a method `(key) -> audience` where the audience depends on the key; it wins over `to`.
     """
-    return _marker("_view", {"name": name, "after": after, "key": key, "to": to, "own": own, "whom": whom})
+    return _marker(
+        "_view", {"name": name, "after": after, "key": key, "to": to, "own": own, "whom": whom, "every_s": every_s}
+    )
 
 
 def _marker(attribute: str, value: object) -> Callable[[F], F]:

@@ -8,9 +8,11 @@ breaks, the state is thrown away and built again from the log; seats and inbox s
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import trio
 
@@ -21,7 +23,8 @@ from livehub.rooms.commit import Hub, Written, publish, write
 from livehub.rooms.fanout import Told
 from livehub.rooms.peer import Answer, Peer, Seat
 from livehub.rooms.request import Beat, Greet, InboxItem, Request, Resume, Vacate
-from livehub.rooms.state import BrokenState, State
+from livehub.rooms.seats import Seats
+from livehub.rooms.state import BrokenState, Performed, State
 from livehub.rooms.views import Views
 
 INBOX_ASKS_MAX = 10_000
@@ -40,7 +43,7 @@ class Room:
     def __init__(self, name: str, hub: Hub, *, inbox_asks_max: int = INBOX_ASKS_MAX) -> None:
         self.name = name
         self.kind, self.id = name.split(":", 1)
-        self.seats: dict[Peer, Seat] = {}
+        self.seats = Seats()
         self.active_s = trio.current_time()
         self.inbox, self._asks = trio.open_memory_channel[InboxItem](inbox_asks_max)
         self.scope = trio.CancelScope()
@@ -49,6 +52,7 @@ class Room:
         self._waiting = 0  # entries submitted and not answered yet
         self._settled = trio.Event()
         self._tenure = Tenure()
+        self._serving = False
         self.state = State(hub.catalog, self.kind, self.id)
         self._views = Views(self.state, hub, self._in_order)
 
@@ -71,7 +75,9 @@ class Room:
         item: InboxItem | None = None
         while True:
             if await self._open():
+                self._act(self.state.opened, Ask(self.seats.people, SYSTEM, self._hub.clock_ms(), _seed()))
                 item = await self._serve(item)
+                self._serving = False
             else:
                 await self._refuse_for(REOPEN_PAUSE_S, item)
                 item = await self._asks.receive()
@@ -85,8 +91,11 @@ class Room:
             self._vacate(peer)
 
     def _vacate(self, peer: Peer) -> None:
-        if self.seats.pop(peer, None) is not None:
-            self.active_s = trio.current_time()
+        if peer not in self.seats:
+            return
+        self.active_s = trio.current_time()
+        if self.seats.leave(peer):
+            self._act(self.state.went, Ask(None, peer.person, self._hub.clock_ms(), _seed()))
 
     def show_views(self, peer: Peer) -> None:
         """Show a peer that came back the latest of every view it may see."""
@@ -109,6 +118,7 @@ class Room:
             return False
         self.state = state
         self._views = Views(state, hub, self._in_order)
+        self._serving = True
         self.ready.set()
         log.debug("room open: %s after %.3f s", self.name, trio.current_time() - started_s)
         return True
@@ -162,6 +172,17 @@ class Room:
         written = Written(self.state, ask, self.state.beat(beat.feature, beat.method, ask))
         self._submit(written, partial(self._beaten, written))
 
+    def _act(self, act: Callable[[Ask[Any]], Performed], ask: Ask[Any]) -> None:
+        """Let features act on who comes and goes. Where that cannot be now, they are told when the room opens again."""
+        if not self._serving or self._tenure.broken or self._hub.store.failing or not self.state.exists:
+            return
+        try:
+            written = Written(self.state, ask, act(ask))
+            self._submit(written, partial(self._beaten, written))
+        except Exception:
+            log.exception("room reopens from the log: %s", self.name)
+            self._tenure.broken = True
+
     def _ask(self, request: Request) -> None:
         ask = Ask(request.payload, request.who, request.at_ms, request.seed, request.event_id)
         try:
@@ -207,15 +228,19 @@ class Room:
             return
         if seating is Seating.TAKES and peer not in self.seats:
             parts = self._hub.catalog.seats(self.kind, request.who.can)
-            self.seats[peer] = seat = peer.seats[self.name] = Seat(self.name, self.state.audiences(parts))
+            seat = peer.seats[self.name] = Seat(self.name, self.state.audiences(parts))
             written.taken = seat
+            if self.seats.take(peer, seat):
+                written.performed.add(self.state.came(_of_nothing(written.ask)))
             written.snapshot = self.state.snapshot(request.who)
             written.welcome = self.state.welcome(request.who)
             if peer.starts_anew:  # a seq of its own, so that the offset tells whether the snapshot was heard
                 written.performed.facts.append(Fact("seat.taken", {"userId": request.who.id}))
         elif seating is Seating.LEAVES and peer in self.seats:
-            written.left = self.seats.pop(peer)
+            written.left = self.seats[peer]
             peer.seats.pop(self.name, None)
+            if self.seats.leave(peer):
+                written.performed.add(self.state.went(_of_nothing(written.ask)))
 
     def _undo_seat(self, request: Request, written: Written) -> None:
         """What was not committed did not happen: who joined sits nowhere, who left still sits, and still hears."""
@@ -223,13 +248,14 @@ class Room:
         if peer is None:
             return
         if written.taken is not None and self.seats.get(peer) is written.taken:
-            del self.seats[peer]
+            self.seats.leave(peer)
             peer.seats.pop(self.name, None)
         if left is not None and left.taken:
             if peer.gone:
                 self._hub.fanout.unsubscribe(peer, left.audiences)
             else:
-                self.seats[peer] = peer.seats[self.name] = left
+                peer.seats[self.name] = left
+                self.seats.take(peer, left)
 
     def _committed(self, request: Request, written: Written, error: Exception | None) -> None:
         peer = request.peer
@@ -280,7 +306,9 @@ class Room:
         may = self.state.exists and set(entitled) <= set(resume.record.audiences) and not resume.peer.gone
         if may:
             seat = Seat(self.name, entitled, resume.record.since, taken=True)
-            self.seats[resume.peer] = resume.peer.seats[self.name] = seat
+            resume.peer.seats[self.name] = seat
+            if self.seats.take(resume.peer, seat):
+                self._act(self.state.came, Ask(None, resume.peer.person, self._hub.clock_ms(), _seed()))
         self._in_order(lambda error: resume.reply(entitled if may and error is None else None))
 
     def _greet(self, greet: Greet) -> None:
@@ -336,3 +364,12 @@ class Room:
             item.reply([])
         elif isinstance(item, Vacate):
             self._vacate(item.peer)
+
+
+def _seed() -> int:
+    return secrets.randbits(128)
+
+
+def _of_nothing(ask: Ask[Any]) -> Ask[None]:
+    """The same ask, for who answers it besides: ids drawn for it must not be those of the command."""
+    return replace(ask, payload=None, seed=(ask.seed + 1) % (1 << 128))

@@ -6,7 +6,7 @@ No task, no clock and no store: the same asks lead to the same facts, and the fa
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias
@@ -37,6 +37,12 @@ class Performed:
     reply: dict[str, JSON] = field(default_factory=dict)
     effects: list[Effect] = field(default_factory=list)
     bursts: list[Burst] = field(default_factory=list)
+
+    def add(self, more: Performed) -> None:
+        """What came of the same ask besides; the reply stays."""
+        self.facts += more.facts
+        self.effects += more.effects
+        self.bursts += more.bursts
 
 
 class State:
@@ -70,6 +76,18 @@ class State:
     def beat(self, feature: int, method: str, ask: Ask[Any]) -> Performed:
         """Let an `every` method act."""
         return self._follow(getattr(self.features[feature], method)(ask), ask)
+
+    def came(self, ask: Ask[None]) -> Performed:
+        """Somebody is here now."""
+        return self._all([feature.came for feature in self._watch("came")], ask)
+
+    def went(self, ask: Ask[None]) -> Performed:
+        """Somebody is no longer here."""
+        return self._all([feature.went for feature in self._watch("went")], ask)
+
+    def opened(self, ask: Ask[frozenset[str]]) -> Performed:
+        """The state was built, and these people are here."""
+        return self._all([feature.opened for feature in self._watch("opened")], ask)
 
     def admits(self, user_id: str) -> bool:
         """Whether any feature counts this person as belonging here."""
@@ -132,6 +150,16 @@ class State:
         for view in feature.views():
             for kind in view.after:
                 self._viewed.setdefault(kind, []).append((view, feature))
+
+    def _watch(self, method: str) -> Iterator[Feature]:
+        """Features that do something there."""
+        return (one for one in self.features if getattr(type(one), method) is not getattr(Feature, method))
+
+    def _all(self, methods: Sequence[Callable[[Ask[Any]], Outcome]], ask: Ask[Any]) -> Performed:
+        done = Performed()
+        for method in methods:
+            done.add(self._follow(method(ask), ask))
+        return done
 
     def _follow(self, outcome: Outcome, ask: Ask[Any]) -> Performed:
         """Apply facts and what answers them: an answer comes before the next fact, so that no answer is out of date."""

@@ -1,4 +1,4 @@
-"""Views of one room: what is derived from its state, the latest wins, at most four times a second per key."""
+"""Views of one room: what is derived from its state, the latest wins, at most so often per key."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from livehub.rooms.commit import Hub
 from livehub.rooms.fanout import NOBODYS, Told, Variant
 from livehub.rooms.peer import Peer
 from livehub.rooms.state import State
-
-VIEW_INTERVAL_S = 0.25
 
 
 class Views:
@@ -32,7 +30,7 @@ class Views:
         """When the next view is to be shown; infinite when all are up to date."""
         if not self._stale:
             return math.inf
-        return min(self._shown_s.get(which, -math.inf) for which in self._stale) + VIEW_INTERVAL_S
+        return min(self._next_s(which) for which in self._stale)
 
     def touch(self, facts: Sequence[Fact]) -> None:
         """These facts happened."""
@@ -64,7 +62,7 @@ class Views:
                 self._in_order(partial(self._show_one, peer, audience, mine, view, key, payload))
 
     def _next_s(self, which: tuple[View, str]) -> float:
-        return self._shown_s.get(which, -math.inf) + VIEW_INTERVAL_S
+        return self._shown_s.get(which, -math.inf) + which[0].every_s
 
     def _show(
         self,

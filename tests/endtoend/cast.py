@@ -65,6 +65,7 @@ class Cast:
         self.scores: dict[str, int] = {}  # in the session, by person
         self.seated: tuple[Client, ...] = ()
         self._persons: dict[Client, str] = {}
+        self._claims: dict[Client, dict[str, Any]] = {}
         self._looked: dict[Client, int] = {}
         self._quiet = f"quiet-{stage.suffix}"
 
@@ -89,8 +90,10 @@ class Cast:
 
     def connect(self, person: str, *, device: str = "", query: dict[str, str] | None = None, **claims: Any) -> Client:
         """Open a client, whom the comparison includes from now on."""
-        client = self.stage.connect(person, device=device, query=query, **{"orgId": self.org, **claims})
+        claims = {"orgId": self.org, **claims}
+        client = self.stage.connect(person, device=device, query=query, **claims)
         self._persons[client] = person
+        self._claims[client] = claims
         self._looked[client] = 0
         return client
 
@@ -166,14 +169,21 @@ class Cast:
         assert answer == refused, f"{event} {payload}: {answer}, not {refused}"
 
     async def rest(
-        self, method: str, path: str, body: Any = None, *, status: int = 200, who: Client | None = None, **claims: Any
+        self, method: str, path: str, body: Any = None, *, who: Client | None = None, status: int = 200
     ) -> dict[str, Any]:
-        """A request to REST: of a backend, unless somebody else sends it."""
-        told = claims or {"permissions": ["backend:publish"]}
-        token = self.stage.token("backend" if who is None else self._persons[who], **{"orgId": self.org, **told})
+        """A request to REST, of a backend unless somebody of the cast makes it: the body of the answer."""
+        backend = self.stage.token("backend", permissions=["backend:publish"], orgId=self.org)
+        token = backend if who is None else self.stage.token(self._persons[who], **self._claims[who])
         answer = await self.stage.server.request(method, f"/api{path}", token, body)
         assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text}"
         return dict(answer.json())
+
+    async def rest_refuses(
+        self, method: str, path: str, body: Any, status: int, message: str, *, who: Client | None = None
+    ) -> None:
+        """A request to REST that is refused, in exactly these words."""
+        refused = await self.rest(method, path, body, who=who, status=status)
+        assert refused == {"success": False, "error": {"message": message, "statusCode": status}}, refused
 
     async def hears(self, *lines: Line, within_s: float = PATIENCE_S) -> None:
         """Wait until everybody heard their lines. Since the last look, nobody may have heard anything else."""

@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 
 class Like:
-    """Stands in an expectation for any text of a form."""
+    """Stands in an expectation for every value that fits."""
 
-    def __init__(self, name: str, pattern: str) -> None:
+    def __init__(self, name: str, fits: Callable[[Any], bool]) -> None:
+        self.fits = fits
         self._name = name
-        self._pattern = re.compile(pattern)
-
-    def fits(self, value: object) -> bool:
-        """Whether a value is such a text."""
-        return isinstance(value, str) and self._pattern.fullmatch(value) is not None
 
     def __repr__(self) -> str:
         return f"<{self._name}>"
 
 
-AN_ID = Like("UUID v4", r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-A_TIME = Like("time", r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
-A_WORD = Like("snake_case code", r"[a-z]+(_[a-z]+)*")
-WORDS = Like("text", r"(?s).*\S.*")
+def text_like(name: str, pattern: str) -> Like:
+    """Any text of a form."""
+    form = re.compile(pattern)
+    return Like(name, lambda value: isinstance(value, str) and form.fullmatch(value) is not None)
+
+
+def one_of(*values: Any) -> Like:
+    """Any of these values."""
+    return Like(f"one of {values}", lambda value: any(same(meant, value) for meant in values))
+
+
+AN_ID = text_like("UUID v4", r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+A_TIME = text_like("time", r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+A_WORD = text_like("snake_case code", r"[a-z]+(_[a-z]+)*")
+WORDS = text_like("text", r"(?s).*\S.*")
 
 
 def same(meant: Any, got: Any) -> bool:

@@ -13,6 +13,7 @@ from trio.testing import MockClock
 from livehub.feature import (
     EVERYONE,
     JSON,
+    VIEW_EVERY_S,
     Ask,
     Empty,
     Fact,
@@ -26,7 +27,6 @@ from livehub.feature import (
     payload,
     view,
 )
-from livehub.rooms.views import VIEW_INTERVAL_S
 from livehub.wire.frames import Kind
 from tests.kit import ANNA, BEN, Ears, HubUnderTest, ears, open_hub, person, settle
 from tests.rooms.toys import STAFF, Counter, Table
@@ -130,7 +130,7 @@ async def test_each_key_has_a_rhythm_of_its_own(autojump_clock: MockClock) -> No
             await add(hub, name)
         await settle()
         assert [item["name"] for item in client.events("c.count")] == ["a", "b"]
-        await trio.sleep(VIEW_INTERVAL_S * 1.5)
+        await trio.sleep(VIEW_EVERY_S * 1.5)
         assert client.events("c.count")[2:] == [{"name": "a", "count": 3}, {"name": "b", "count": 2}]
         keys = {item.frame.key for item in client.heard if item.event == "c.count"}
         assert len(keys) == 2, "so that a slow reader keeps the latest of each"
@@ -217,7 +217,7 @@ async def test_a_personal_field_is_each_receivers_own(autojump_clock: MockClock)
             await hub.do("table.join", {"sessionId": "s1"}, client)
         for client in (anna, anna, ben):
             await hub.do("table.clink", {}, client)
-        await trio.sleep(VIEW_INTERVAL_S * 2)
+        await trio.sleep(VIEW_EVERY_S * 2)
         again = ears(BEN, sid="ben's other device")
         await hub.do("table.join", {"sessionId": "s1"}, again)
     assert anna.events("table.count")[-1] == {"toasts": 0, "clinks": "2 of wine"}
@@ -244,7 +244,7 @@ async def test_what_is_shown_of_ones_own_is_what_was_saved(autojump_clock: MockC
         hub.store.hold_commits = trio.Event()
         for _ in range(3):
             await hub.ask("table.clink", {}, anna)
-            await trio.sleep(VIEW_INTERVAL_S)
+            await trio.sleep(VIEW_EVERY_S)
         await settle()
         assert anna.events("table.count") == []
         hub.store.hold_commits.set()

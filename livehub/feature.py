@@ -261,7 +261,7 @@ class Feature:
         """The asker's last connection here is gone, or has left."""
         return NOTHING
 
-    def opened(self, ask: Ask[frozenset[str]]) -> Outcome:
+    def reopened(self, ask: Ask[frozenset[str]]) -> Outcome:
         """The room was built from the log; the payload is who sits here now: nobody, after a restart."""
         return NOTHING
 

@@ -75,7 +75,7 @@ class Room:
         item: InboxItem | None = None
         while True:
             if await self._open():
-                self._act(self.state.opened, Ask(self.seats.people, SYSTEM, self._hub.clock_ms(), _seed()))
+                self._act(self.state.reopened, Ask(self.seats.people, SYSTEM, self._hub.clock_ms(), _seed()))
                 item = await self._serve(item)
                 self._serving = False
             else:

@@ -85,9 +85,9 @@ class State:
         """Somebody is no longer here."""
         return self._all([feature.went for feature in self._watch("went")], ask)
 
-    def opened(self, ask: Ask[frozenset[str]]) -> Performed:
+    def reopened(self, ask: Ask[frozenset[str]]) -> Performed:
         """The state was built, and these people are here."""
-        return self._all([feature.opened for feature in self._watch("opened")], ask)
+        return self._all([feature.reopened for feature in self._watch("reopened")], ask)
 
     def admits(self, user_id: str) -> bool:
         """Whether any feature counts this person as belonging here."""

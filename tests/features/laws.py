@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from types import NoneType, UnionType
 from typing import Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
 
@@ -36,6 +36,8 @@ ASKS_PER_TRIAL = 80
 PEOPLE = ("anna", "ben", "cara", "dora")
 FOCUS = 0.8
 """Share of asks of other features than the trial's own that are left out: else much is rare where there are many."""
+PRESENCE = -1
+"""In place of a feature's place in a beat: the room tells who came or went."""
 PAUSES_MS = (*(0, 1, 50, 1_000, 30_000) * 4, 400_000, 4_000_000)
 
 
@@ -78,6 +80,7 @@ class Trial:
         self.focus = self.catalog.features[kind][seed % len(self.catalog.features[kind])]
         self.focused = {command.name for command in self.focus.commands()}
         self.seated: set[str] = set()
+        self.present: set[str] = set()
         self.errands: list[tuple[str, JSON]] = []  # internal commands that effects asked for
         self.steps: list[Step] = []
         self.results: list[Came] = []
@@ -138,14 +141,25 @@ class Trial:
         return Step(name, data, who, self.now_ms, self.dice.getrandbits(128), beat)
 
     def _play(self, step: Step) -> None:
+        self._act(step)
+        if step.beat is None and not self.results[-1].refused and (news := self._news(step)):
+            self._act(replace(step, name=news, seed=step.seed + 1, beat=PRESENCE))
+
+    def _news(self, step: Step) -> str:
+        """Whether somebody came or went with a step, as the room would tell its features."""
+        before, self.present = self.present, set(self.seated)
+        return "came" if self.seated - before else "went" if before - self.seated else ""
+
+    def _act(self, step: Step) -> None:
         came = perform(self.catalog, self.state, step)
         self.steps.append(step)
         self.results.append(came)
         before, self.portrait = self.portrait, portrait(self.state)
+        if came.refused is None:
+            self._seat(step)
         if came.refused is not None or not came.performed.facts:
             assert self.portrait == before, f"{step.name} came to no fact and changed the state"
             return
-        self._seat(step)
         self.draws.learn(came.performed.reply)
         for fact in came.performed.facts:
             self._check_order(fact.kind, fact.to)
@@ -239,6 +253,9 @@ class Trial:
 
 def perform(catalog: Catalog, state: State, step: Step) -> Came:
     """Play a step on a state."""
+    if step.beat == PRESENCE:
+        ask: Ask[None] = Ask(None, step.who, step.at_ms, step.seed)
+        return Came(performed=state.came(ask) if step.name == "came" else state.went(ask))
     if step.beat is not None:
         return Came(performed=state.beat(step.beat, step.name, Ask(None, SYSTEM, step.at_ms, step.seed)))
     command = catalog.commands[step.name]

@@ -5,14 +5,13 @@ that was told before; so after an act everybody joins and leaves a room of no co
 the ack they will not hear.
 
 Facts must be heard exactly. Views are conflated (contracts, point 9; design, §1), so of them the last one counts, and
-that only those heard it who should. The two leaderboards follow nearly every act: they may come at any time, to those in
-the session, and at the end of the test everybody must have been shown the sum of all points of the test.
+that only those heard it who should. The two leaderboards follow nearly every act and the mood every reaction: they may
+come at any time, to those in the session. At the end everybody must have been shown the sum of all points of the test.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,17 +20,17 @@ import trio
 
 from tests.endtoend.forms import FORMS
 from tests.endtoend.likeness import same
-from tests.endtoend.node import Client, Node, Told
+from tests.endtoend.node import Client, Told
 from tests.endtoend.stage import Stage, key
-from tests.harness import Server
 
 PATIENCE_S = 5.0
 """How long a test waits for what should come at once, or with the next view."""
 
+MOOD = "mood.analytics.updated"
 BOARDS = ("leaderboard.updated", "team.leaderboard.updated")
 VIEWS = (
     *BOARDS, "poll.results.updated", "slide.update", "notification.ack.updated", "dashboard.metrics.updated",
-    "dashboard.update", "reaction.burst", "mood.analytics.updated",
+    "dashboard.update", "reaction.burst", MOOD,
 )  # fmt: skip
 TROUBLE = ("disconnect", "connect_error")
 
@@ -57,8 +56,9 @@ class Heard:
 class Cast:
     """Everybody whom a contract speaks of, in one session and around it."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, proof: set[str]) -> None:
         self.stage = stage
+        self.proof = proof  # events that the test is there for
         self.session, self.event, self.org = (f"{kind}-{stage.suffix}" for kind in ("session", "event", "org"))
         self.other_session, self.other_event = f"other-{self.session}", f"other-{self.event}"
         self.proven: set[str] = set()
@@ -71,6 +71,10 @@ class Cast:
 
     async def enter(self) -> None:
         """Let everybody in."""
+        with trio.fail_after(PATIENCE_S):
+            await self._enter()
+
+    async def _enter(self) -> None:
         here = {"sessionId": self.session, "eventId": self.event}
         there = {"sessionId": self.other_session, "eventId": self.other_event}
         self.ada = self.connect("ada", role="MEMBER", query=here)
@@ -197,8 +201,9 @@ class Cast:
         self._look_away()
         self.proven.update(line.event for line in lines if line.whom)
 
-    async def leaves_nothing(self) -> None:
-        """At the end: nobody has heard more, and everybody in the session knows the score."""
+    async def close(self) -> None:
+        """At the end: nobody has heard more, all know the score, and the test has seen what it is there for."""
+        assert self.proof <= self.proven, f"never seen: {', '.join(sorted(self.proof - self.proven))}"
         await self.hears()
         with trio.move_on_after(PATIENCE_S):
             for client in self.seated:
@@ -264,12 +269,20 @@ class Cast:
         views = {line.event: line.payload for line in mine if line.event in VIEWS}
         for event in views.keys() | news.views.keys():
             if event not in views:
-                if event not in BOARDS or client not in self.seated:
+                if not self._may_come(client, event, news.views[event]):
                     yield f"{client.name} heard {event} {news.views[event]}, which is not for them"
             elif event not in news.views or not same(views[event], news.views[event]):
                 yield f"{client.name} heard {event}\n    {news.views.get(event)}\n  not\n    {views[event]}"
         for told in news.trouble:
             yield f"{client.name}: {told.kind} {told.args}"
+
+
+    def _may_come(self, client: Client, event: str, payload: Any) -> bool:
+        """Whether a view may come that no line tells of: it follows from what happened before."""
+        if event in BOARDS:
+            return client in self.seated
+        here, there = (client in self.seated, self.session), (client is self.elsewhere, self.other_session)
+        return event == MOOD and any(sits and payload["sessionId"] == session for sits, session in (here, there))
 
 
 def _same_event(meant: tuple[str, Any], got: tuple[str, Any]) -> bool:
@@ -278,14 +291,3 @@ def _same_event(meant: tuple[str, Any], got: tuple[str, Any]) -> bool:
 
 def _told(events: list[tuple[str, Any]]) -> str:
     return "\n    ".join(f"{event} {payload}" for event, payload in events) or "nothing"
-
-
-@asynccontextmanager
-async def cast_on_stage(server: Server, node: Node, proof: set[str]) -> AsyncIterator[Cast]:
-    """Everybody on a server for the length of a test, by the end of which they must have seen these events."""
-    cast = Cast(Stage(server, node))
-    with trio.fail_after(PATIENCE_S):
-        await cast.enter()
-    yield cast
-    await cast.leaves_nothing()
-    assert proof <= cast.proven, f"never seen: {', '.join(sorted(proof - cast.proven))}"

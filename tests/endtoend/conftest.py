@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import trio
 
-from tests.endtoend.cast import Cast, cast_on_stage
+from tests.endtoend.cast import Cast
 from tests.endtoend.node import Node, running_node
 from tests.endtoend.stage import Stage
 from tests.endtoend.table import to_prove
@@ -36,6 +36,8 @@ def _watched(test: Callable[..., Awaitable[None]], seconds: float) -> Callable[.
     async def watched(**fixtures: Any) -> None:
         with trio.move_on_after(seconds) as watchdog:
             await test(**fixtures)
+            if isinstance(cast := fixtures.get("cast"), Cast):
+                await cast.close()
         assert not watchdog.cancelled_caught, f"not done within {seconds:g} s"
 
     return watched
@@ -79,9 +81,9 @@ def contract_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.Tem
 
 
 @pytest.fixture
-async def cast(request: pytest.FixtureRequest, contract_server: Server, node: Node) -> AsyncIterator[Cast]:
+async def cast(request: pytest.FixtureRequest, contract_server: Server, node: Node) -> Cast:
     """Everybody whom a contract speaks of. The test must see the events that the table says it proves."""
     section = request.path.stem.removeprefix("test_contract_")
-    proof = to_prove(section, request.function.__name__)
-    async with cast_on_stage(contract_server, node, proof) as cast:
-        yield cast
+    cast = Cast(Stage(contract_server, node), to_prove(section, request.function.__name__))
+    await cast.enter()
+    return cast

@@ -37,6 +37,7 @@ from tests.features.laws import Trial
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+SEEDS_MAX = 300
 KINDS = sorted({feature.room for feature in discover()})
 COMMANDS = [found for feature in discover() for found in feature.commands()]
 
@@ -50,15 +51,17 @@ def test_every_feature_keeps_the_laws(kind: str, request: pytest.FixtureRequest)
     assert facts > 0, "the asks came to nothing: are they drawn as the features need them?"
 
 
-def test_every_command_is_reached() -> None:
-    """A command that the draws never get through to would be held to nothing."""
-    reached: set[str] = set()
-    for kind in KINDS:
-        for seed in range(50):
-            trial = Trial(discover(), kind, seed)
-            trial.run()
-            reached |= {step.name for step, came in zip(trial.steps, trial.results, strict=True) if not came.refused}
-    assert {found.name for found in COMMANDS} <= reached
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_command_is_reached(kind: str) -> None:
+    """Random asks get past every refusal now and then, or the laws would hold nobody to account."""
+    missing = {found.name for found in COMMANDS if found.room == kind}
+    for seed in range(SEEDS_MAX):
+        trial = Trial(discover(), kind, seed)
+        trial.run()
+        missing -= {step.name for step, came in zip(trial.steps, trial.results, strict=True) if not came.refused}
+        if not missing:
+            return
+    raise AssertionError(f"never answered: {missing}")
 
 
 def test_names_are_claimed_once() -> None:

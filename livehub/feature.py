@@ -36,6 +36,7 @@ from livehub.ask import (
 )
 from livehub.errors import Refused
 from livehub.payload import (
+    UUID_V4,
     Emoji,
     Empty,
     Fields,
@@ -56,6 +57,7 @@ __all__ = [
     "JSON",
     "NOTHING",
     "SYSTEM",
+    "UUID_V4",
     "VIEW_EVERY_S",
     "After",
     "Ask",

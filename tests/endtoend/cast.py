@@ -11,7 +11,7 @@ come at any time, to those in the session. At the end everybody must have been s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -51,6 +51,13 @@ class Heard:
     facts: list[tuple[str, Any]]
     views: dict[str, Any]  # the last of each
     trouble: list[Told]
+
+    def about(self, events: Collection[str]) -> Heard:
+        """What of it concerns these events; all of it, if none are named."""
+        if not events:
+            return self
+        facts = [fact for fact in self.facts if fact[0] in events]
+        return Heard(facts, {event: view for event, view in self.views.items() if event in events}, self.trouble)
 
 
 class Cast:
@@ -189,17 +196,34 @@ class Cast:
         refused = await self.rest(method, path, body, who=who, status=status)
         assert refused == {"success": False, "error": {"message": message, "statusCode": status}}, refused
 
-    async def hears(self, *lines: Line, within_s: float = PATIENCE_S) -> None:
-        """Wait until everybody heard their lines. Since the last look, nobody may have heard anything else."""
+    async def hears(self, *lines: Line, within_s: float = PATIENCE_S, only: Collection[str] = ()) -> None:
+        """Wait until everybody heard their lines. Since the last look, nobody may have heard anything else.
+
+        With `only`, other events than these do not matter: a test of what follows from an act leaves the act itself to
+        the test that proves it.
+        """
         with trio.move_on_after(within_s):
             for line in lines:
                 for client in line.whom:
                     await self._waits(client, line)
         await self._hush()
-        faults = [fault for client in self.everybody for fault in self._faults(client, lines)]
+        faults = [fault for client in self.everybody for fault in self._faults(client, lines, only)]
         assert not faults, "\n".join(faults)
         self._look_away()
         self.proven.update(line.event for line in lines if line.whom)
+
+    async def overlooks(self) -> None:
+        """Let pass what has been said so far: it is proven elsewhere."""
+        await self._hush()
+        self._look_away()
+
+    def dismiss(self, client: Client, *lines: Line) -> None:
+        """A client was shown out: it must have heard these lines and no more, and is part of the cast no longer."""
+        heard, lines_ = self._news(client).facts, [(line.event, line.payload) for line in lines]
+        assert len(heard) == len(lines_), _told(heard)
+        assert all(map(_same_event, lines_, heard)), _told(heard)
+        self.proven.update(line.event for line in lines)
+        del self._persons[client]
 
     async def close(self) -> None:
         """At the end: nobody has heard more, all know the score, and the test has seen what it is there for."""
@@ -260,9 +284,9 @@ class Cast:
                     heard.facts.append((event, payload))
         return heard
 
-    def _faults(self, client: Client, lines: tuple[Line, ...]) -> Iterator[str]:
+    def _faults(self, client: Client, lines: tuple[Line, ...], only: Collection[str]) -> Iterator[str]:
         mine = [line for line in lines if client in line.whom]
-        news = self._news(client)
+        news = self._news(client).about(only)
         facts = [(line.event, line.payload) for line in mine if line.event not in VIEWS]
         if not (len(facts) == len(news.facts) and all(map(_same_event, facts, news.facts))):
             yield f"{client.name} heard\n    {_told(news.facts)}\n  not\n    {_told(facts)}"

@@ -44,9 +44,10 @@ class Form:
 
     def unlike(self, payload: dict[str, Any]) -> dict[str, Any] | None:
         """Another payload that is right as well; None where there is only one."""
-        for name in payload:
-            if name in self.fields and self.fields[name].other is not None:
-                return {**payload, name: self.fields[name].other}
+        for name, value in payload.items():
+            for instead in (self.fields[name].other, self.fields[name].good) if name in self.fields else ():
+                if instead not in (None, value):
+                    return {**payload, name: instead}
         return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from livehub.feature import Person
-from livehub.features.sessions import MODERATION, TITLE_CHARS_MAX, Sessions, SessionSettings
+from livehub.features.sessions import MODERATION, SLUG_CHARS, SLUG_LETTERS, TITLE_CHARS_MAX, Sessions, SessionSettings
 from tests.kit import ANNA, BEN, MODERATOR, OWNER, Bench, person
 
 MANAGER = person("manager", "sessions:manage")
@@ -36,10 +36,13 @@ def test_with_auto_create_the_first_to_join_creates_it() -> None:
 
 def test_a_created_session_can_be_joined_by_everybody(bench: Bench) -> None:
     created = bench.ask("session.create", {"title": "Keynote"}, MANAGER)
+    slug = created.reply["slug"]
     assert created.reply == {
-        "sessionId": "s1", "id": "s1", "title": "Keynote", "eventId": "", "createdAt": "2026-01-01T00:00:00.000Z",
-        "participantCount": 0,
+        "sessionId": "s1", "id": "s1", "title": "Keynote", "slug": slug, "status": "draft", "eventId": "",
+        "presenterId": "manager", "createdAt": "2026-01-01T00:00:00.000Z", "participantCount": 0,
     }  # fmt: skip
+    assert len(slug) == SLUG_CHARS
+    assert set(slug) <= set(SLUG_LETTERS)
     for who in (ANNA, BEN):
         assert bench.ask("session.join", {}, who).reply == {"sessionId": "s1"}
     assert info(bench)["participantCount"] == 2

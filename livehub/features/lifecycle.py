@@ -1,0 +1,252 @@
+"""The life of a session, and who is there: `draft → active → ended`, participants who come and go.
+
+| from   | by    | to     | what follows                                                  |
+|--------|-------|--------|---------------------------------------------------------------|
+| –      | made over REST | draft  | can be joined and prepared; takes no votes           |
+| –      | made by the first join or an agenda | active | as if started at once           |
+| draft  | start | active | `session:started`; polls can be activated and take votes      |
+| active | end   | ended  | open polls close first, then `session:ended`; results stay    |
+| draft  | end   | ended  | a session that never took place                               |
+
+There is no way back: what ended is evidence. Starting or ending again is no error and no news.
+
+**Presence.** A participant is present while one of their connections has a seat, and for a grace after the last one is
+gone: a phone that changes cells is no leave. Presenters are not counted. In a crowd the comings and goings of single
+people are noise, and a thousand of them at once a storm: beyond `CROWD_PEOPLE` they are a view, twice a second.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, TypedDict
+
+from livehub.feature import (
+    EVERYONE,
+    JSON,
+    NOTHING,
+    After,
+    Ask,
+    Cancel,
+    Empty,
+    Fact,
+    Feature,
+    Key,
+    Outcome,
+    Person,
+    Refused,
+    Seating,
+    Via,
+    applies,
+    command,
+    internal,
+    payload,
+    setting,
+    view,
+)
+
+CROWD_PEOPLE = 500
+CROWD_VIEW_EVERY_S = 0.5
+MANAGES = "sessions:manage"
+TRANSITIONS = {("draft", "start"): "active", ("draft", "end"): "ended", ("active", "end"): "ended"}
+"""Status and command → status. What is missing is refused, unless it is so already."""
+
+
+@payload
+class PollingSettings:
+    """`[polling]`"""
+
+    grace_s: float = setting(
+        5.0,
+        unit="seconds",
+        least=0,
+        most=3_600,
+        help="how long who lost connection still counts as there",
+    )
+    heartbeat_s: float = setting(
+        30.0, unit="seconds", least=0.1, most=3_600, help="from one connection:heartbeat to the next"
+    )
+    guest_token_h: float = setting(24.0, unit="hours", least=0.1, most=720, help="how long a guest's token is good for")
+
+
+class SessionStatus(TypedDict):
+    """Where a session stands."""
+
+    sessionId: str
+    status: str
+    at: str
+    participantCount: int
+
+
+class Gone(TypedDict):
+    """The grace of somebody who lost connection is over."""
+
+    userId: str
+
+
+@dataclass(slots=True)
+class Participant:
+    """Somebody who has joined."""
+
+    id: str
+    name: str = ""
+    presents: bool = False
+    present: bool = False
+    since_ms: int = 0
+    attended_ms: int = 0  # before `since_ms`
+
+
+@dataclass
+class Lifecycle(Feature):
+    """`session.start`, `session.end`, and presence."""
+
+    name: ClassVar[str] = "polling"
+    Settings = PollingSettings
+
+    settings: PollingSettings = field(default_factory=PollingSettings)
+    status: str = ""
+    changed_at: str = ""
+    presenter_id: str = ""
+    people: dict[str, Participant] = field(default_factory=dict)
+    present: int = 0
+    latest: dict[str, JSON] = field(default_factory=dict)  # who came or went last, for the view of a crowd
+
+    @command(
+        "session.start",
+        needs=MANAGES,
+        key=Key.OPTIONAL,
+        seat=Seating.FREE,
+        via=Via.REST,
+        rate="100/10s",
+        returns=SessionStatus,
+        rest="POST /sessions/{sessionId}/start",
+    )
+    def start(self, ask: Ask[Empty]) -> Outcome:
+        """Start a session: from now on polls can be activated and take votes."""
+        if not self._changes("start", "active"):
+            return Outcome(reply={**self._shown()})
+        data = {"at": ask.now, "participantCount": self.present, "sessionId": self.room_id}
+        return Outcome([Fact("session.started", data, (EVERYONE,))], {**self._shown("active", ask.now)})
+
+    @command(
+        "session.end",
+        needs=MANAGES,
+        key=Key.OPTIONAL,
+        seat=Seating.FREE,
+        via=Via.REST,
+        rate="100/10s",
+        returns=SessionStatus,
+        rest="POST /sessions/{sessionId}/end",
+    )
+    def end(self, ask: Ask[Empty]) -> Outcome:
+        """End a session: open polls close, nobody votes any more, results can still be read."""
+        if not self._changes("end", "ended"):
+            return Outcome(reply={**self._shown()})
+        total = sum(not one.presents for one in self.people.values())
+        data = {"at": ask.now, "finalParticipantCount": total, "sessionId": self.room_id}
+        ending = Fact("session.ending", {"at": ask.now})  # polls answer it, so that they close before the session ends
+        return Outcome([ending, Fact("session.ended", data, (EVERYONE,))], {**self._shown("ended", ask.now)})
+
+    def came(self, ask: Ask[None]) -> Outcome:
+        """Somebody is here, again or for the first time."""
+        one = self.people.get(ask.who.id)
+        if one is None or one.presents:
+            return NOTHING
+        back = [Cancel(_grace(ask.who.id))]
+        if one.present:
+            return Outcome(effects=back)
+        name = " ".join(part for part in (ask.who.first_name, ask.who.last_name) if part)
+        data = self._moved(ask, one, self.present + 1)
+        return Outcome([Fact("participant.came", {**data, "displayName": name}, self._to())], effects=back)
+
+    def went(self, ask: Ask[None]) -> Outcome:
+        """Somebody's last connection is gone: they may be back in a moment."""
+        one = self.people.get(ask.who.id)
+        if one is None or not one.present:
+            return NOTHING
+        due_ms = ask.at_ms + round(self.settings.grace_s * 1000)
+        return Outcome(effects=[After(_grace(ask.who.id), due_ms, "participant.gone", {"userId": ask.who.id})])
+
+    def reopened(self, ask: Ask[frozenset[str]]) -> Outcome:
+        """After a restart nobody sits yet: whoever was here has the grace to come back."""
+        missing = [user_id for user_id, one in self.people.items() if one.present and user_id not in ask.payload]
+        due_ms = ask.at_ms + round(self.settings.grace_s * 1000)
+        return Outcome(
+            effects=[After(_grace(user_id), due_ms, "participant.gone", {"userId": user_id}) for user_id in missing]
+        )
+
+    @internal("participant.gone")
+    def gone(self, ask: Ask[Gone]) -> Outcome:
+        """The grace is over. Somebody who came back meanwhile has cancelled this."""
+        one = self.people.get(ask.payload["userId"])
+        if one is None or not one.present:
+            return NOTHING
+        data = self._moved(Ask(None, Person(ask.payload["userId"]), ask.at_ms), one, self.present - 1)
+        return Outcome([Fact("participant.went", data, self._to())])
+
+    @view("participants.crowd", after=("participant.came", "participant.went"), every_s=CROWD_VIEW_EVERY_S)
+    def crowd(self, key: str) -> JSON:
+        """Who came or went last, and how many are here, where there are too many to tell of each."""
+        return None if self.present <= CROWD_PEOPLE else {**self.latest, "participantCount": self.present}
+
+    @applies("session.created")
+    def _on_created(self, data: dict[str, JSON], at_ms: int) -> None:
+        self.status, self.changed_at = data.get("status", "active"), data["at"]
+        self.presenter_id = data["by"]
+
+    @applies("session.started")
+    def _on_started(self, data: dict[str, JSON], at_ms: int) -> None:
+        self.status, self.changed_at = "active", data["at"]
+
+    @applies("session.ended")
+    def _on_ended(self, data: dict[str, JSON], at_ms: int) -> None:
+        self.status, self.changed_at = "ended", data["at"]
+
+    @applies("session.joined")
+    def _on_joined(self, data: dict[str, JSON], at_ms: int) -> None:
+        participant_id = str(data.get("participantId", data["userId"]))
+        one = Participant(participant_id, presents=data.get("presents") is True)
+        self.people[data["userId"]] = one
+
+    @applies("participant.came")
+    def _on_came(self, data: dict[str, JSON], at_ms: int) -> None:
+        one = self.people[data["userId"]]
+        one.present, one.since_ms, one.name = True, at_ms, data["displayName"]
+        self.present += 1
+        self.latest = {**data, "came": True}
+
+    @applies("participant.went")
+    def _on_went(self, data: dict[str, JSON], at_ms: int) -> None:
+        one = self.people[data["userId"]]
+        one.present = False
+        one.attended_ms += at_ms - one.since_ms
+        self.present -= 1
+        self.latest = {**data, "came": False}
+
+    def _changes(self, by: str, to: str) -> bool:
+        """Whether a command changes the status. Raises `Refused` where it may not."""
+        if not self.status:
+            raise Refused("Session not found", 404, code="not_found")
+        if self.status == to:
+            return False
+        if (self.status, by) not in TRANSITIONS:
+            raise Refused(f"Session is {self.status}: it cannot {by} any more", 409, code="conflict")
+        return True
+
+    def _shown(self, status: str = "", at: str = "") -> SessionStatus:
+        return SessionStatus(
+            sessionId=self.room_id,
+            status=status or self.status,
+            at=at or self.changed_at,
+            participantCount=self.present,
+        )
+
+    def _moved(self, ask: Ask[None], one: Participant, present: int) -> dict[str, JSON]:
+        return {"userId": ask.who.id, "participantId": one.id, "at": ask.now, "participantCount": present}
+
+    def _to(self) -> tuple[str, ...]:
+        """Everybody, unless there are too many to tell of each."""
+        return (EVERYONE,) if self.present <= CROWD_PEOPLE else ()
+
+
+def _grace(user_id: str) -> str:
+    return f"grace:{user_id}"

@@ -13,20 +13,26 @@ import signal
 import ssl
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import trio
 
 from livehub.auth import Verifier
+from livehub.contracts.codes import Codes
 from livehub.contracts.directory import Directory
 from livehub.contracts.entrance import Entrance, EntranceLimits
 from livehub.contracts.events import NAMESPACE, Events, EventsVocabulary
 from livehub.errors import ConfigError, StoreError
 from livehub.feature import JSON
 from livehub.features import discover
+from livehub.features.lifecycle import Lifecycle, PollingSettings
+from livehub.guests import Guests
 from livehub.http.app import Health, create_app
+from livehub.http.delays import Delays
+from livehub.http.join import Reception, Site
 from livehub.http.rest import Rest
 from livehub.logs import configure
 from livehub.metrics import Metrics
@@ -46,7 +52,7 @@ from livehub.supervisor import feed_watchdog, handed_sockets, notify
 from livehub.transports.asgi import App
 from livehub.transports.connection import Engine, Rejected
 from livehub.transports.deadlines import Deadlines
-from livehub.transports.handshake import EngineSettings, Handshake
+from livehub.transports.handshake import EngineSettings, Handshake, client_address, read_headers
 from livehub.transports.listener import Listener, ListenerSettings, open_listeners
 from livehub.transports.outbox import Waiting
 from livehub.transports.sockets import SocketEndpoint
@@ -55,7 +61,8 @@ from livehub.transports.tls import server_context
 HOUSEKEEPING_S = 60.0
 SEATS_TOUCHED_EVERY = 30  # housekeepings: a seat on disk may look half an hour older than it is
 SEATS_KEPT_LONGER_MS = 2 * 3_600_000
-DIRECTORY_TIMEOUT_S = 60.0
+PINNED_TIMEOUT_S = 60.0
+"""Reading the directory of users and the registry of sessions."""
 
 log = logging.getLogger(__name__)
 
@@ -145,6 +152,8 @@ class _Hub:
     engine: Engine
     metrics: Metrics
     store: Store
+    codes: Codes
+    guests: Guests
     closing: bool = False
 
     def web(self, settings: Settings) -> App:
@@ -152,9 +161,27 @@ class _Hub:
         return create_app(
             Rest(self.gate, self.entrance.identify),
             self.house.hub.catalog,
+            self._reception(settings),
             Health(self._not_ready, self.metrics.render),
             body_bytes_max=settings.engine.max_payload_bytes,
             body_timeout_s=settings.engine.handshake_timeout_s,
+        )
+
+    def _reception(self, settings: Settings) -> Reception:
+        server = settings.server
+
+        def address(scope: Mapping[str, Any]) -> str:
+            peer = (scope.get("client") or ("", 0))[0]
+            return client_address(peer, read_headers(scope["headers"]), server.trust_proxy)
+
+        return Reception(
+            self.codes,
+            self.guests,
+            now_ms,
+            self.metrics.refused,
+            address,
+            Delays() if settings.limits.enabled else None,
+            Site(server.public_url, server.certfile is not None, server.trust_proxy),
         )
 
     def _not_ready(self) -> str | None:
@@ -179,16 +206,11 @@ async def _open_hub(settings: Settings, store: Store, metrics: Metrics, nursery:
     nursery.start_soon(fanout.run)
     await nursery.start(deadlines.run)
     await nursery.start(house.run)
-    directory = Directory(house)
-    recovery = Recovery(house, _replay_limits(settings))
-    entrance = Entrance(house, Verifier(settings.auth), directory, recovery, deadlines.at, _entrance_limits(settings))
-    with trio.move_on_after(DIRECTORY_TIMEOUT_S) as patience:
-        await directory.ready()
-    if patience.cancelled_caught:
-        raise StoreError(
-            f"the directory of users could not be read from {settings.store.data}; see the log lines above"
-        )
-    gate = Gate(house, rates=rates)
+    directory, codes, guests = Directory(house), Codes(house), Guests(store.secret, _guest_life_s(settings))
+    recovery, verifier = Recovery(house, _replay_limits(settings)), Verifier(settings.auth)
+    entrance = Entrance(house, verifier, guests, directory, recovery, deadlines.at, _entrance_limits(settings))
+    await _read_pinned(settings, directory, codes)
+    gate = Gate(house, rates=rates, seeds={"session.create": codes.seed})
     endpoint = SocketEndpoint(
         {NAMESPACE: Events(entrance, gate, fanout)},
         deadlines,
@@ -199,10 +221,19 @@ async def _open_hub(settings: Settings, store: Store, metrics: Metrics, nursery:
     engine = Engine(_engine_settings(settings), endpoint, deadlines, metrics, admission.admit)
     admission.engine = engine
     metrics.gauge("outbox_bytes", "Bytes that wait for slow clients.", lambda: Waiting.size)
-    hub = _Hub(house, fanout, gate, entrance, engine, metrics, store)
+    hub = _Hub(house, fanout, gate, entrance, engine, metrics, store, codes, guests)
     nursery.start_soon(metrics.watch_loop)
     nursery.start_soon(_keep_house, settings, hub, rates, admission)
     return hub
+
+
+async def _read_pinned(settings: Settings, directory: Directory, codes: Codes) -> None:
+    """Wait for the rooms that whoever comes first needs already."""
+    with trio.move_on_after(PINNED_TIMEOUT_S) as patience:
+        await directory.ready()
+        await codes.ready()
+    if patience.cancelled_caught:
+        raise StoreError(f"users and sessions could not be read from {settings.store.data}; see the log lines above")
 
 
 class _Admission:
@@ -308,6 +339,11 @@ def _entrance_limits(settings: Settings) -> EntranceLimits:
     limits = settings.limits
     per_user = limits.connections_per_user_max if limits.enabled else None
     return EntranceLimits(per_user, settings.auth.expiry_grace_s, settings.engine.outbox_bytes_max)
+
+
+def _guest_life_s(settings: Settings) -> float:
+    polling = settings.features.get(Lifecycle.name) or PollingSettings()
+    return float(polling.guest_token_h) * 3_600
 
 
 def _replay_limits(settings: Settings) -> ReplayLimits:

@@ -37,6 +37,7 @@ class Person:
     role: str = ""
     permissions: frozenset[str] = frozenset()
     tier: str = "default"
+    session: str = ""  # the one session that a guest's token is for
 
     def can(self, permission: str) -> bool:
         """Whether this person holds a permission."""

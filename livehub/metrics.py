@@ -42,8 +42,9 @@ REFUSALS = (
     "offset_unknown", "offset_expired", "seats_unknown", "seat_lost", "replay_cut",
     # asks
     "refused", "invalid_payload", "forbidden", "not_found", "not_joined", "not_connected", "conflict", "duplicate",
-    "rate_limited", "unknown_event", "room_missing", "too_large", "too_many", "poll_not_active", "already_voted",
-    "no_voters",
+    "rate_limited", "unknown_event", "room_missing", "too_large", "too_many", "no_voters",
+    "poll_closed", "poll_not_active", "duplicate_vote", "invalid_option", "invalid_rating", "session_not_active",
+    "wrong_code",
     # the hub itself
     "unavailable", "rooms_full", "timeout", "internal",
 )  # fmt: skip

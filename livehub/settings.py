@@ -71,10 +71,12 @@ class ServerSection:
     certfile: Path | None = setting(None, help="TLS certificate with its chain, PEM; empty for plain HTTP")
     keyfile: Path | None = setting(None, help="private key of the certificate, PEM")
     trust_proxy: bool = setting(
-        False, help="believe the last X-Forwarded-For entry; only behind a proxy that sets it, or clients can pretend"
+        False,
+        help="believe the last entries of X-Forwarded-For, -Proto and -Host; only behind a proxy that sets them, or "
+        "clients can pretend",
     )
     public_url: str = setting(
-        "", help="address that people open, such as https://live.example.org; empty: host and port"
+        "", help="address that people open, such as https://live.example.org; empty: the one that a request came to"
     )
     shutdown_deadline_s: float = setting(
         10.0, unit="seconds", least=0, most=600, help="how long stopping may take before what is left is cut off"

@@ -1,4 +1,7 @@
-"""Who somebody is to the hub: the token says it, the directory knows better (names put over REST, deactivation)."""
+"""Who somebody is to the hub: the token says it, the directory knows better (names put over REST, deactivation).
+
+Guests are not in it: they are people of one session and of one day, and would be most of it.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ class Directory:
 
     def recognise(self, person: Person) -> Person:
         """The person under the name they are known by. Raises `AuthFailed` (`user_deactivated`)."""
-        known = self._known(person.id)
+        known = None if person.session else self._known(person.id)
         if known is None:
             return person
         if not known.active:
@@ -39,6 +42,8 @@ class Directory:
 
     async def meet(self, person: Person) -> None:
         """Remember a person and their names, if that is news."""
+        if person.session:
+            return
         told: Met = {
             "userId": person.id,
             "firstName": person.first_name,

@@ -171,7 +171,7 @@ class Inventory:
             " ".join(_once(emits.doc for _, emits in declared)),
             declared[0][0],
             shapes[0] if len(shapes) == 1 else {"anyOf": shapes},
-            _once(self._audience(feature, emits.to) for feature, emits in declared),
+            _once(self._audience(feature, to) for feature, emits in declared for to in emits.audiences),
             any(self._dated(feature, emits) for feature, emits in declared),
             next((own.field for own in (emits.own for _, emits in declared) if own), ""),
         )

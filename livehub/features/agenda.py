@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, Literal, NotRequired, TypedDict
+from typing import Annotated, ClassVar, Literal, NotRequired, TypedDict, cast
 
 from livehub.feature import (
     EVERYONE,
@@ -121,6 +121,12 @@ class AgendaList(TypedDict):
     agenda: list[AgendaSession]
 
 
+class AgendaSnapshot(TypedDict):
+    """The whole agenda in the order of its start times."""
+
+    agenda: list[AgendaSession]
+
+
 def _update(data: dict[str, JSON], _: str) -> JSON:
     return data["update"]
 
@@ -141,7 +147,7 @@ class Agenda(Feature):
         ),
     )
 
-    items: dict[str, dict[str, JSON]] = field(default_factory=dict)
+    items: dict[str, AgendaSession] = field(default_factory=dict)
     size_bytes: int = 0
     participants: set[str] = field(default_factory=set)  # who may read: `instead` names one permission, here are two
 
@@ -163,7 +169,7 @@ class Agenda(Feature):
             raise Refused("Session is on the agenda already", 409, code="conflict")
         if len(self.items) >= AGENDA_SESSIONS_MAX:
             raise Refused(f"An agenda has at most {AGENDA_SESSIONS_MAX} sessions", 409, code="too_many")
-        item: dict[str, JSON] = {
+        item: AgendaSession = {
             "id": session_id,
             "title": asked.title,
             "startTime": asked.start_time,
@@ -243,33 +249,33 @@ class Agenda(Feature):
     def _on_joined(self, data: dict[str, JSON], at_ms: int) -> None:
         self.participants.add(data["userId"])
 
-    def snapshot(self, who: Person) -> dict[str, JSON]:
+    def snapshot(self, who: Person) -> AgendaSnapshot:
         """The whole agenda."""
         return {"agenda": self._sorted()}
 
-    def _find(self, session_id: str) -> dict[str, JSON]:
+    def _find(self, session_id: str) -> AgendaSession:
         item = self.items.get(session_id)
         if item is None:
             raise Refused("Session not found", 404, code="not_found")
         return item
 
-    def _check(self, item: dict[str, JSON]) -> None:
+    def _check(self, item: AgendaSession) -> None:
         if item["endTime"] <= item["startTime"]:  # both are UTC text of one length, which sorts as time does
             raise Refused("endTime must be after startTime", code="invalid_payload")
         size = self.size_bytes + _size_bytes(item) - _size_bytes(self.items.get(item["id"]))
         if size > AGENDA_BYTES_MAX:
             raise Refused(f"The agenda would be {size} bytes, of at most {AGENDA_BYTES_MAX}", 409, code="too_large")
 
-    def _fact(self, update_type: str, item: dict[str, JSON], before: dict[str, JSON] | None) -> Fact:
+    def _fact(self, update_type: str, item: AgendaSession, before: AgendaSession | None) -> Fact:
         update = {"eventId": self.room_id, "updateType": update_type, "session": item}
         return Fact(f"agenda.{update_type.lower()}", {"update": update, "before": before}, (EVERYONE,))
 
-    def _sorted(self) -> list[dict[str, JSON]]:
+    def _sorted(self) -> list[AgendaSession]:
         return sorted(self.items.values(), key=lambda item: (item["startTime"], item["endTime"], item["id"]))
 
 
-def _merged(before: dict[str, JSON], asked: ChangeAgenda) -> dict[str, JSON]:
-    after = dict(before)
+def _merged(before: AgendaSession, asked: ChangeAgenda) -> AgendaSession:
+    after: dict[str, JSON] = {**before}
     given = {
         "title": asked.title,
         "startTime": asked.start_time,
@@ -282,9 +288,9 @@ def _merged(before: dict[str, JSON], asked: ChangeAgenda) -> dict[str, JSON]:
             after.pop(name, None)
         elif text != KEPT:
             after[name] = text
-    return after
+    return cast(AgendaSession, after)
 
 
-def _size_bytes(item: dict[str, JSON] | None) -> int:
+def _size_bytes(item: AgendaSession | None) -> int:
     """At least what the item adds to a frame: here it is written with spaces, there without."""
     return 0 if item is None else len(json.dumps(item, ensure_ascii=False).encode())

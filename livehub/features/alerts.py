@@ -108,6 +108,12 @@ class AlertPinned(TypedDict):
     late: bool
 
 
+class PinnedAlerts(TypedDict):
+    """What is pinned, oldest first."""
+
+    alerts: list[EmergencyAlert]
+
+
 class AlertEnded(TypedDict):
     """Which alert is over."""
 
@@ -131,12 +137,13 @@ class Emergencies(Feature):
             EmergencyAlert,
             "An alert, when it is sent, and for whoever comes while it is pinned.",
             of=("notification.emergency", "alert.pinned"),
+            to=(EVERYONE, "session:{sessionId}"),
             render=_alert,
         ),
     )
 
     settings: EmergencySettings = field(default_factory=EmergencySettings)
-    pinned: dict[str, dict[str, JSON]] = field(default_factory=dict)  # oldest first
+    pinned: dict[str, EmergencyAlert] = field(default_factory=dict)  # oldest first
     ended: dict[str, None] = field(default_factory=dict)
     sessions: dict[str, None] = field(default_factory=dict)
 
@@ -156,7 +163,7 @@ class Emergencies(Feature):
         if len(self.pinned) >= PINNED_MAX:
             text = f"An event has at most {PINNED_MAX} emergencies at once: end one first"
             raise Refused(text, 409, code="too_many")
-        alert: dict[str, JSON] = {
+        alert: EmergencyAlert = {
             "id": alert_id,
             "eventId": self.room_id,
             "alertType": asked.alert_type,
@@ -212,7 +219,7 @@ class Emergencies(Feature):
     def _on_session_added(self, data: dict[str, JSON], at_ms: int) -> None:
         self.sessions[data["sessionId"]] = None
 
-    def snapshot(self, who: Person) -> dict[str, JSON]:
+    def snapshot(self, who: Person) -> PinnedAlerts:
         """What is pinned, oldest first."""
         return {"alerts": list(self.pinned.values())}
 
@@ -245,7 +252,7 @@ class SessionAlerts(Feature):
 
     name: ClassVar[str] = "alerts"
 
-    pinned: dict[str, dict[str, JSON]] = field(default_factory=dict)  # oldest first
+    pinned: dict[str, EmergencyAlert] = field(default_factory=dict)  # oldest first
     ended: dict[str, None] = field(default_factory=dict)  # word of an end may overtake word of the alert
 
     @internal("alert.pinned")
@@ -276,7 +283,7 @@ class SessionAlerts(Feature):
         self.pinned.pop(data["notificationId"], None)
         _remember(self.ended, data["notificationId"])
 
-    def snapshot(self, who: Person) -> dict[str, JSON]:
+    def snapshot(self, who: Person) -> PinnedAlerts:
         """What is pinned, oldest first."""
         return {"alerts": list(self.pinned.values())}
 
@@ -289,7 +296,7 @@ def _timer(notification_id: str) -> str:
     return f"emergency {notification_id}"
 
 
-def _pin(session_id: str, alert: dict[str, JSON], *, late: bool) -> Tell:
+def _pin(session_id: str, alert: EmergencyAlert, *, late: bool) -> Tell:
     return Tell(f"session:{session_id}", "alert.pinned", {"alert": alert, "late": late})
 
 

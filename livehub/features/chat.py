@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Annotated, ClassVar, NotRequired, TypedDict
+from typing import Annotated, ClassVar, NotRequired, TypedDict, cast
 
 from livehub.feature import (
     EVERYONE,
@@ -130,6 +130,12 @@ class MessagePage(TypedDict):
     hasMore: bool
 
 
+class ChatSnapshot(TypedDict):
+    """The last messages, oldest first."""
+
+    messages: list[ChatMessage]
+
+
 class MessageGone(TypedDict):
     """Contract 1, §4.4."""
 
@@ -142,7 +148,7 @@ class Message:
 
     id: str
     text: str
-    author: dict[str, str]
+    author: Author
     sent_ms: int
     timestamp: str
     parent_id: str | None = None
@@ -185,7 +191,8 @@ class Chat(Feature):
         parent_id = ask.payload.replying_to_message_id
         if parent_id is not None:
             self._find(parent_id)
-        message = Message(ask.new_id(), ask.payload.text, ask.who.public(), ask.at_ms, ask.now, parent_id)
+        author = cast(Author, ask.who.public())
+        message = Message(ask.new_id(), ask.payload.text, author, ask.at_ms, ask.now, parent_id)
         fact = Fact("chat.message.new", {"message": self._shown(message)}, (EVERYONE,))
         return Outcome([fact], {"messageId": message.id})
 
@@ -198,7 +205,7 @@ class Chat(Feature):
         if ask.at_ms - message.sent_ms > self.settings.edit_window_s * 1000:
             raise Refused(f"Messages can only be edited within {_span(self.settings.edit_window_s)}", 403)
         shown = self._shown(message)
-        shown.update(text=ask.payload.new_text, isEdited=True, editedAt=ask.now)
+        shown.update({"text": ask.payload.new_text, "isEdited": True, "editedAt": ask.now})
         return Outcome([Fact("chat.message.edited", {"message": shown}, (EVERYONE,))], {"messageId": message.id})
 
     @command("chat.message.delete", needs=("chat:delete:own", "chat:delete:any"), rate="20/10s", returns=OneMessage)
@@ -275,7 +282,7 @@ class Chat(Feature):
         if not reactions[emoji]:
             del reactions[emoji]
 
-    def snapshot(self, who: Person) -> dict[str, JSON]:
+    def snapshot(self, who: Person) -> ChatSnapshot:
         """The last messages, oldest first."""
         latest = list(islice(reversed(self.messages.values()), SNAPSHOT_MESSAGES))
         return {"messages": [self._shown(message) for message in reversed(latest)]}
@@ -286,9 +293,9 @@ class Chat(Feature):
             raise Refused("Message not found", 404, code="not_found")
         return message
 
-    def _shown(self, message: Message) -> dict[str, JSON]:
+    def _shown(self, message: Message) -> ChatMessage:
         """The message as `ChatMessage`; a reply to a deleted message no longer quotes it."""
-        shown: dict[str, JSON] = {
+        shown: ChatMessage = {
             "id": message.id,
             "text": message.text,
             "timestamp": message.timestamp,

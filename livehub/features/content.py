@@ -94,6 +94,12 @@ class PresentationState(SlideState):
     slideUrls: list[str]
 
 
+class ContentSnapshot(TypedDict):
+    """Where the presentation stands, with its slides; null without one."""
+
+    slide: PresentationState | None
+
+
 class SlideMoved(TypedDict):
     """The ack of `content.control`."""
 
@@ -161,7 +167,7 @@ class Content(Feature):
             PresentationStatus,
             "What became of a presentation that you uploaded.",
             of=("content.presentation.reported",),
-            to="user:{userId}",
+            to=user("{userId}"),
             render=_status,
         ),
     )
@@ -262,7 +268,7 @@ class Content(Feature):
         return Outcome(facts, {"sessionId": self.room_id})
 
     @view("slide.update", after=("content.slide.changed",))
-    def slide(self, key: str) -> JSON:
+    def slide(self, key: str) -> SlideState:
         """Where the presentation stands."""
         return {"currentSlide": self.current, "totalSlides": self._total(), "isActive": self.active}
 
@@ -278,7 +284,7 @@ class Content(Feature):
     def _on_removed(self, data: dict[str, JSON], at_ms: int) -> None:
         self.status, self.uploader_id, self.slide_urls = "", "", None
 
-    def snapshot(self, who: Person) -> dict[str, JSON]:
+    def snapshot(self, who: Person) -> ContentSnapshot:
         """Where the presentation stands, with its slides; null without one."""
         return {"slide": self._state()}
 
@@ -307,7 +313,7 @@ class Content(Feature):
     def _clamped(self, slide: int, total: int) -> int:
         return min(max(slide, 0), max(total - 1, 0))
 
-    def _state(self) -> JSON:
+    def _state(self) -> PresentationState | None:
         if self.slide_urls is None:
             return None
         return {**self.slide(""), "slideUrls": self.slide_urls}

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, NotRequired, TypedDict
+from typing import Annotated, Any, ClassVar, NotRequired, TypedDict, cast
 
 from livehub.feature import (
     EVERYONE,
@@ -137,11 +137,16 @@ class MetricsUpdate(OfOrg):
     metrics: dict[str, JSON]
 
 
-class DashboardInfo(DashboardData, OfEvent):
+class DashboardSnapshot(DashboardData):
+    """The figures as they were last known, and every capacity."""
+
+    capacity: list[CapacityUpdate]
+
+
+class DashboardInfo(DashboardSnapshot, OfEvent):
     """A dashboard as REST shows it. `countedAt` is when the sums were made; null if they have to be made anew."""
 
     countedAt: str | None
-    capacity: list[CapacityUpdate]
 
 
 class Gathering(TypedDict):
@@ -187,7 +192,7 @@ class Totals(Feature):
 
     @applies("poll.voted")
     def _on_vote(self, data: dict[str, JSON], at_ms: int) -> None:
-        self.counts["pollVotes"] += 1
+        self.counts["pollVotes"] += not data["again"]
 
     @applies("qa.question.asked")
     def _on_question(self, data: dict[str, JSON], at_ms: int) -> None:
@@ -282,8 +287,7 @@ class Dashboard(Feature):
     @internal("dashboard.gathered")
     def gathered(self, ask: Ask[Gathered]) -> Outcome:
         """Show what the sessions answered."""
-        told = ask.payload
-        asked = (room.removeprefix("session:") for room in told["data"]["rooms"])
+        told, asked = ask.payload, (room.removeprefix("session:") for room in ask.payload["data"]["rooms"])
         answered = zip(asked, told.get("result", ()), strict=False)  # nothing was, after an error
         new = {session: totals for session, totals in answered if totals is not None and session in self.sessions}
         facts = [] if "error" in told else [Fact("dashboard.counted", {"totals": new, "atMs": ask.at_ms}, kept=False)]
@@ -333,12 +337,11 @@ class Dashboard(Feature):
 
     @applies("dashboard.metrics.told")
     def _on_metrics(self, data: dict[str, JSON], at_ms: int) -> None:
-        self.metrics = {"orgId": data["orgId"], "metrics": data["metrics"]}
-        self.metrics_number = data["number"]
+        self.metrics, self.metrics_number = {"orgId": data["orgId"], "metrics": data["metrics"]}, data["number"]
 
-    def snapshot(self, who: Person) -> dict[str, JSON]:
+    def snapshot(self, who: Person) -> DashboardSnapshot:
         """The figures as they were last known, and every capacity."""
-        return {**self._data(self.known), "capacity": list(self.capacity.values())}
+        return cast(DashboardSnapshot, {**self._data(self.known), "capacity": list(self.capacity.values())})
 
     def welcome(self, who: Person) -> Iterable[tuple[str, JSON]]:
         """Every capacity as it was told: clients that know only contract 1 do not read the snapshot."""
@@ -370,9 +373,8 @@ class Orgs(Feature):
     )  # fmt: skip
     def post(self, ask: Ask[PostMetrics]) -> Outcome:
         """Show figures on the dashboards of all events of an organisation."""
-        posted = Fact("org.metrics.posted", {"metrics": ask.payload.metrics})
         tells = [self._tell(event_id, ask.payload.metrics, self.posts + 1) for event_id in self.events]
-        return Outcome([posted], {"orgId": self.room_id}, tells)
+        return Outcome([Fact("org.metrics.posted", {"metrics": ask.payload.metrics})], {"orgId": self.room_id}, tells)
 
     @internal("org.event.added")
     def event_added(self, ask: Ask[OfEvent]) -> Outcome:
@@ -385,8 +387,7 @@ class Orgs(Feature):
 
     @applies("org.metrics.posted")
     def _on_posted(self, data: dict[str, JSON], at_ms: int) -> None:
-        self.metrics = data["metrics"]
-        self.posts += 1
+        self.metrics, self.posts = data["metrics"], self.posts + 1
 
     @applies("org.event.added")
     def _on_event_added(self, data: dict[str, JSON], at_ms: int) -> None:

@@ -124,6 +124,12 @@ class Leaderboard(LeaderboardUpdate):
     currentUser: CurrentUser
 
 
+class LeaderboardSnapshot(TypedDict):
+    """The top 10 and where the receiver stands."""
+
+    leaderboard: Leaderboard
+
+
 class LeaderboardReply(TypedDict):
     """Contract 1, §9.1."""
 
@@ -172,8 +178,20 @@ class Gamification(Feature):
 
     name: ClassVar[str] = "gamification"
     emits = (
-        Emits("gamification.points.awarded", PointsAwarded, "You earned points, or gave some back.", render=_awarded),
-        Emits("achievement.unlocked", Achievement, "You unlocked an achievement.", render=_unlocked),
+        Emits(
+            "gamification.points.awarded",
+            PointsAwarded,
+            "You earned points, or gave some back.",
+            to=user("{userId}"),
+            render=_awarded,
+        ),
+        Emits(
+            "achievement.unlocked",
+            Achievement,
+            "You unlocked an achievement.",
+            to=user("{userId}"),
+            render=_unlocked,
+        ),
         Emits("leaderboard.updated", LeaderboardUpdate, "The top 10, at most 4 times a second."),
     )
 
@@ -207,7 +225,7 @@ class Gamification(Feature):
         """The top 10."""
         return {"topEntries": self._top(TOP_ENTRIES)}
 
-    def snapshot(self, who: Person) -> dict[str, JSON]:
+    def snapshot(self, who: Person) -> LeaderboardSnapshot:
         """The top 10 and where this person stands."""
         return {"leaderboard": self._board(who.id, TOP_ENTRIES)}
 
@@ -244,9 +262,10 @@ class Gamification(Feature):
 
     @on("poll.voted")
     def poll_voted(self, data: dict[str, JSON], ask: Ask[Any]) -> Outcome:
-        """Whoever votes in another's poll earns."""
+        """Whoever votes in another's poll earns, once; not where nobody is to know."""
         own = self.creators.get(data["pollId"]) == data["voter"]["id"]
-        return Outcome() if own else self._earned(data["voter"], "POLL_VOTED")
+        quiet = own or data["again"] or data["anonymous"]  # an award at that moment would tell who voted
+        return Outcome() if quiet else self._earned(data["voter"], "POLL_VOTED")
 
     @on("waitlist.joined")
     def waitlist_joined(self, data: dict[str, JSON], ask: Ask[Any]) -> Outcome:

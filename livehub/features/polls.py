@@ -1,8 +1,17 @@
 """Polls: one question, one vote a person, counted exactly; and giveaways among those who voted for an option.
 
-A vote is a fact that nobody hears: who voted for what is never shown, only counts are, as a view. The tally is not kept
-beside the votes but is the votes, so it cannot differ from what was acked. At most one poll of a session takes votes
-(contracts, point 25): opening one sets the one before it aside, whose results stay readable.
+A vote is a fact that nobody hears: who voted for what is never shown, only counts are, as a view. The tally is what the
+votes count for and changes with them alone, so it cannot differ from what was acked. What a type of poll takes and
+counts is in `livehub.ballots`; how presenters prepare polls is in `presenting`, which lets this feature know by facts.
+
+| from            | by                | to       |                                                               |
+|-----------------|-------------------|----------|---------------------------------------------------------------|
+| –               | created           | draft    | shown, takes no votes                                         |
+| draft, inactive | opened            | active   | takes votes; the one that was active before becomes inactive  |
+| active          | another is opened | inactive | keeps its votes, takes no more                                |
+| active, inactive | closed, its time is over, the session ends | closed | final results, hash, right answer       |
+| closed          | opened again      | active   | goes on with its votes                                        |
+| any             | reset             | draft    | without votes                                                 |
 
 **The draw of a giveaway** can be checked by anybody who may manage polls: of the people who voted for the option, in
 the order of their votes, without those who have won in this poll before, the winner is number `seed % how many`,
@@ -12,277 +21,173 @@ counted from 0. The seed is 128 random bits that came with the ask; both are in 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal, NotRequired, TypedDict
+from typing import Any, ClassVar, cast
 
+from livehub.ballots import CHOICES, NewPoll, describe_poll, read_vote
 from livehub.feature import (
     EVERYONE,
     JSON,
+    NOTHING,
+    After,
     Ask,
+    Cancel,
     Emits,
     Empty,
     Fact,
     Feature,
-    Items,
     Key,
     Outcome,
     Own,
     Person,
     Refused,
     Seating,
-    Text,
-    Uuid,
     Via,
     applies,
     command,
-    payload,
+    internal,
+    on,
     view,
 )
+from livehub.pollbook import Asked, Vote
+from livehub.pollforms import (
+    REASONS,
+    CastVote,
+    CreatePoll,
+    GiveawayList,
+    GiveawayWinner,
+    ManagePoll,
+    OnePoll,
+    Poll,
+    PollAck,
+    PollList,
+    PollResults,
+    PollSettings,
+    PollsSnapshot,
+    StartGiveaway,
+    SubmitVote,
+    TimeUp,
+    VoteAck,
+    Voted,
+    final_results,
+    fit,
+    opened_poll,
+    visible,
+    winner,
+)
 
-QUESTION_CHARS_MAX = 500
-OPTION_CHARS_MAX = 200
-OPTIONS_MAX = 50
-PRIZE_CHARS_MAX = 255
 POLLS_PER_SESSION_MAX = 1_000
+RESPONSES_SHOWN_MAX = 1_000
+VOTE_ID = 3_000
+"""Ids of one ask are numbered; those below are other features'."""
 
 
-@payload
-class NewOption:
-    """One thing to choose."""
-
-    text: Annotated[str, Text(OPTION_CHARS_MAX)]
-
-
-@payload
-class CreatePoll:
-    """Contract 1, §5.1."""
-
-    question: Annotated[str, Text(QUESTION_CHARS_MAX)]
-    options: Annotated[list[NewOption], Items(2, OPTIONS_MAX)]
-
-
-@payload
-class SubmitVote:
-    """Contract 1, §5.3."""
-
-    poll_id: Uuid
-    option_id: Uuid
-
-
-@payload
-class ManagePoll:
-    """Contract 1, §5.5."""
-
-    poll_id: Uuid
-    action: Literal["close"]
-
-
-@payload
-class StartGiveaway:
-    """Contract 1, §5.6."""
-
-    poll_id: Uuid
-    winning_option_id: Uuid
-    prize: Annotated[str, Text(PRIZE_CHARS_MAX)]
-
-
-@payload
-class OnePoll:
-    """Names a poll."""
-
-    poll_id: Uuid
-
-
-class Voter(TypedDict):
-    """A person as everybody may see them."""
-
-    id: str
-    firstName: str
-    lastName: str
-
-
-class PollOption(TypedDict):
-    """One thing to choose; counted in results only."""
-
-    id: str
-    text: str
-    voteCount: NotRequired[int]
-
-
-class Poll(TypedDict):
-    """Contract 1, §5.2; `totalVotes` in results only."""
-
-    id: str
-    question: str
-    isActive: bool
-    creatorId: str
-    sessionId: str
-    options: list[PollOption]
-    totalVotes: NotRequired[int]
-    creator: Voter
-
-
-class PollResults(TypedDict):
-    """Contract 1, §5.4."""
-
-    poll: Poll
-    userVotedForOptionId: str | None
-
-
-class PollList(TypedDict):
-    """All polls of a session with their results, oldest first."""
-
-    polls: list[PollResults]
-
-
-class PollAck(TypedDict):
-    """Which poll it was."""
-
-    pollId: str
-
-
-class VoteAck(TypedDict):
-    """What was voted for."""
-
-    pollId: str
-    optionId: str
-
-
-class GiveawayWinner(TypedDict):
-    """Contract 1, §5.6."""
-
-    pollId: str
-    winner: Voter
-    prize: str
-
-
-class Giveaway(TypedDict):
-    """All that is needed to check a draw: the winner is number `seed % candidates`, from 0 in the order of votes."""
-
-    winner: Voter
-    prize: str
-    winningOptionId: str
-    seed: str
-    candidates: int
-    drawnAt: str
-
-
-class GiveawayList(TypedDict):
-    """The draws of a poll in their order."""
-
-    giveaways: list[Giveaway]
-
-
-@dataclass(slots=True)
-class Asked:
-    """A poll as the session keeps it: `votes` is person → option, in the order of the votes."""
-
-    poll: dict[str, JSON]
-    active: bool = True
-    votes: dict[str, str] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)  # option → votes, in the order of the options
-    draws: list[dict[str, JSON]] = field(default_factory=list)
-
-
-def _poll(data: dict[str, JSON], _: str) -> JSON:
-    return data["poll"]
-
-
-def _results(data: dict[str, JSON], _: str) -> JSON:
-    return data["results"]
-
-
-def _winner(data: dict[str, JSON], _: str) -> JSON:
-    return data["shown"]
-
-
-OWN_VOTE = Own("userVotedForOptionId", "voted_for", key="pollId")
+OWN_VOTE = Own("userVotedForOptionId", "own_vote", key="pollId", fit=fit)
 
 
 @dataclass
 class Polls(Feature):
-    """The polls of one session."""
+    """The polls of one session, and their votes."""
 
     name: ClassVar[str] = "polls"
+    Settings = PollSettings
     emits = (
-        Emits("poll.opened", Poll, "A poll takes votes.", render=_poll),
+        Emits("poll.opened", Poll, "A poll takes votes.", render=opened_poll),
         Emits(
             "poll.results.updated",
             PollResults,
             "The counts of the active poll, at most 4 times a second; and once when another poll takes its place.",
             of=("poll.set_aside",),
-            render=_results,
+            render=final_results,
             own=OWN_VOTE,
         ),
         Emits(
-            "poll.closed", PollResults, "A poll takes no more votes: the final counts.", render=_results, own=OWN_VOTE
+            "poll.closed",
+            PollResults,
+            "A poll takes no more votes: final counts.",
+            render=final_results,
+            own=OWN_VOTE,
         ),
-        Emits("poll.giveaway.winner", GiveawayWinner, "A giveaway was drawn.", render=_winner),
+        Emits("poll.giveaway.winner", GiveawayWinner, "A giveaway was drawn.", render=winner),
     )
 
-    polls: dict[str, Asked] = field(default_factory=dict)  # in the order they were opened
-    voters: dict[str, dict[str, str]] = field(default_factory=dict)  # person → names, of everybody who has voted
+    settings: PollSettings = field(default_factory=PollSettings)
+    session_status: str = ""
+    polls: dict[str, Asked] = field(default_factory=dict)  # in the order they were made
+    participants: dict[str, str] = field(default_factory=dict)  # person → participant id
 
     @command("poll.create", needs="poll:create", rate="10/10s", returns=PollAck)
     def create(self, ask: Ask[CreatePoll]) -> Outcome:
         """Open a poll. The one that was open before takes no more votes."""
+        if self.session_status in ("draft", "ended"):
+            raise Refused("Session is not active", 409, code="session_not_active")
         if len(self.polls) >= POLLS_PER_SESSION_MAX:
             raise Refused(f"A session has at most {POLLS_PER_SESSION_MAX} polls", 409, code="too_many")
-        poll_id = ask.new_id()
-        options = [{"id": ask.new_id(n), "text": option.text} for n, option in enumerate(ask.payload.options, 1)]
-        poll = {
-            "id": poll_id,
-            "question": ask.payload.question,
-            "isActive": True,
-            "creatorId": ask.who.id,
-            "sessionId": self.room_id,
-            "options": options,
-            "creator": ask.who.public(),
-        }
-        facts = [
-            Fact("poll.set_aside", {"pollId": id_, "results": self._shown(asked, active=False)}, (EVERYONE,))
-            for id_, asked in self.polls.items()
-            if asked.active
-        ]
-        return Outcome(
-            [*facts, Fact("poll.opened", {"pollId": poll_id, "poll": poll}, (EVERYONE,))], {"pollId": poll_id}
+        new = NewPoll(ask.payload.question, options=ask.payload.options)
+        poll, right = describe_poll(
+            new, ask.new_id, creator=ask.who.public(), session_id=self.room_id, at=ask.now, place=len(self.polls)
         )
+        created = Fact("poll.created", {"pollId": poll["id"], "poll": poll, "right": right, "at": ask.now}, (EVERYONE,))
+        return Outcome([created, Fact("poll.opening", {"pollId": poll["id"]})], {"pollId": poll["id"]})
 
     @command("poll.vote.submit", rate="10/10s", returns=VoteAck)
     def vote(self, ask: Ask[SubmitVote]) -> Outcome:
-        """Vote, once per poll."""
+        """Vote for one option, once per poll."""
         asked, option_id = self._find(ask.payload.poll_id), ask.payload.option_id
-        if not asked.active:
-            raise Refused("Poll is no longer active", 409, code="poll_not_active")
-        if ask.who.id in asked.votes:
-            raise Refused("You have already voted in this poll", 409, code="already_voted")
-        _check_option(asked, option_id, "optionId")
-        data = {"pollId": ask.payload.poll_id, "optionId": option_id, "voteId": ask.new_id(), "voter": ask.who.public()}
-        return Outcome([Fact("poll.voted", data)], {"pollId": ask.payload.poll_id, "optionId": option_id})
+        if asked.poll["pollType"] not in CHOICES:
+            raise Refused(f"A {asked.poll['pollType']} poll takes no option", 409, code="invalid_option")
+        asked.check_open(self.session_status, ask.who.id, ask.at_ms)
+        asked.check_option(option_id, "optionId")
+        fact = self._voted(asked, ask, {"selectedOptionIds": [option_id]})
+        return Outcome([fact], {"pollId": ask.payload.poll_id, "optionId": option_id})
+
+    @command("poll.vote.cast", rate="10/10s", key=Key.OPTIONAL, via=Via.CONTRACT, returns=Voted)
+    def cast_vote(self, ask: Ask[CastVote]) -> Outcome:
+        """Vote in a poll of any type. A vote that does not count is no error: it is counted among the rejected."""
+        told, asked = ask.payload, self._find(ask.payload.poll_id)
+        participant_id = self.participants.get(ask.who.id, ask.who.id)
+        if told.participant_id not in (None, participant_id):
+            raise Refused("participantId is not yours", 403, code="forbidden")
+        who = {"pollId": told.poll_id, "participantId": participant_id}
+        try:
+            asked.check_open(self.session_status, ask.who.id, ask.at_ms)
+            data = read_vote(asked.poll, told.vote_data, self.settings.blocked_words)
+        except Refused as refusal:
+            if refusal.code not in REASONS:
+                raise
+            why = {**who, "reason": refusal.code, "message": refusal.message, "timestamp": ask.now}
+            return Outcome(
+                [Fact("poll.vote.rejected", {"pollId": told.poll_id, "reason": refusal.code})], {"rejected": why}
+            )
+        fact = self._voted(asked, ask, data)
+        vote_id = fact.data["voteId"]
+        return Outcome([fact], {"accepted": {"voteId": vote_id, "receipt": vote_id, **who, "submittedAt": ask.now}})
 
     @command("poll.manage", needs="poll:manage", rate="20/10s", returns=PollAck)
     def manage(self, ask: Ask[ManagePoll]) -> Outcome:
         """Close a poll. Closing it again is no error."""
-        asked, reply = self._find(ask.payload.poll_id), {"pollId": ask.payload.poll_id}
-        if asked.poll["isActive"] is False:
-            return Outcome(reply=reply)
-        data = {"pollId": ask.payload.poll_id, "results": self._shown(asked, active=False)}
-        return Outcome([Fact("poll.closed", data, (EVERYONE,))], reply)
+        asked = self._find(ask.payload.poll_id)
+        closing = [] if asked.status == "closed" else [Fact("poll.closing", {"pollId": ask.payload.poll_id})]
+        return Outcome(closing, {"pollId": ask.payload.poll_id})
 
     @command("poll.giveaway.start", needs="poll:manage", rate="20/10s", returns=GiveawayWinner)
     def giveaway(self, ask: Ask[StartGiveaway]) -> Outcome:
         """Draw one of those who voted for an option; nobody wins twice in the same poll."""
         asked, option_id = self._find(ask.payload.poll_id), ask.payload.winning_option_id
-        _check_option(asked, option_id, "winningOptionId")
+        asked.check_option(option_id, "winningOptionId")
+        if asked.poll["isAnonymous"]:
+            raise Refused("A winner would tell who voted in an anonymous poll", 409, code="conflict")
         won = {draw["winner"]["id"] for draw in asked.draws}
-        candidates = [person for person, chosen in asked.votes.items() if chosen == option_id and person not in won]
+        voters = [vote.voter for vote in asked.votes.values() if option_id in vote.data.get("selectedOptionIds", ())]
+        candidates = [voter for voter in voters if voter["id"] not in won]
         if not candidates:
-            if asked.counts[option_id]:
-                raise Refused("Everybody who voted for this option has won already", 409, code="no_voters")
-            raise Refused("Nobody has voted for this option", 409, code="no_voters")
-        winner = self.voters[candidates[ask.seed % len(candidates)]]
-        shown = {"pollId": ask.payload.poll_id, "winner": winner, "prize": ask.payload.prize}
+            told = (
+                "Everybody who voted for this option has won already" if voters else "Nobody has voted for this option"
+            )
+            raise Refused(told, 409, code="no_voters")
+        drawn = candidates[ask.seed % len(candidates)]
+        shown = {"pollId": ask.payload.poll_id, "winner": drawn, "prize": ask.payload.prize}
         draw = {
-            "winner": winner,
+            "winner": drawn,
             "prize": ask.payload.prize,
             "winningOptionId": option_id,
             "seed": str(ask.seed),
@@ -304,7 +209,7 @@ class Polls(Feature):
     )
     def every_poll(self, ask: Ask[Empty]) -> Outcome:
         """Show every poll of a session, with results and one's own vote."""
-        return Outcome(reply={"polls": [self._mine(asked, ask.who) for asked in self.polls.values()]})
+        return Outcome(reply={"polls": [visible(asked.results(), asked.own(ask.who)) for asked in self.polls.values()]})
 
     @command(
         "poll.read",
@@ -317,8 +222,13 @@ class Polls(Feature):
         rest="GET /sessions/{sessionId}/polls/{pollId}",
     )
     def read(self, ask: Ask[OnePoll]) -> Outcome:
-        """Show a poll, with results and one's own vote."""
-        return Outcome(reply=self._mine(self._find(ask.payload.poll_id), ask.who))
+        """Show a poll, with results and one's own vote; answers in free text too."""
+        asked = self._find(ask.payload.poll_id)
+        shown = visible(asked.results(), asked.own(ask.who))
+        if asked.poll["pollType"] == "open_text" and asked.sees(ask.who):
+            latest = list(asked.votes.values())[-RESPONSES_SHOWN_MAX:]
+            shown["responses"] = [vote.data["textResponse"] for vote in latest]
+        return Outcome(reply=shown)
 
     @command(
         "poll.giveaway.list",
@@ -334,46 +244,131 @@ class Polls(Feature):
         """Show what was drawn, with all that is needed to check it."""
         return Outcome(reply={"giveaways": [*self._find(ask.payload.poll_id).draws]})
 
+    @internal("poll.time.up")
+    def time_up(self, ask: Ask[TimeUp]) -> Outcome:
+        """Close a poll whose time is over, unless it was opened again meanwhile."""
+        asked = self.polls.get(ask.payload["pollId"])
+        if asked is None or asked.status != "active" or asked.opened_ms != ask.payload["openedMs"]:
+            return NOTHING
+        return Outcome([Fact("poll.closing", {"pollId": ask.payload["pollId"]})])
+
+    @on("poll.opening")
+    def open(self, data: dict[str, JSON], ask: Ask[JSON]) -> Outcome:
+        """Set the active poll aside, open another, and have its time end."""
+        asked = self.polls[data["pollId"]]
+        facts = [
+            Fact(
+                "poll.set_aside",
+                {"pollId": id_, "results": other.results(status="inactive"), "at": ask.now},
+                (EVERYONE,),
+            )
+            for id_, other in self.polls.items()
+            if other.status == "active" and other is not asked
+        ]
+        poll = {**asked.poll, "isActive": True, "status": "active"}
+        opened = Fact("poll.opened", {"pollId": data["pollId"], "poll": poll, "at": ask.now}, (EVERYONE,))
+        effects = [After(_timer(data["pollId"]), ask.at_ms + asked.limit_ms, "poll.time.up", _time_up(data, ask))]
+        return Outcome([*facts, opened], effects=effects if asked.limit_ms else ())
+
+    @on("poll.closing")
+    def close(self, data: dict[str, JSON], ask: Ask[JSON]) -> Outcome:
+        """Show the final results."""
+        asked = self.polls[data["pollId"]]
+        closed = Fact("poll.closed", asked.ended("closed", ask.now), (EVERYONE,))
+        return Outcome([closed], effects=_stop(data["pollId"], asked))
+
+    @on("poll.set_aside", "poll.reset")
+    def stop(self, data: dict[str, JSON], ask: Ask[JSON]) -> Outcome:
+        """Its time does not go on."""
+        return Outcome(effects=_stop(data["pollId"], self.polls[data["pollId"]]))
+
+    @on("session.ending")
+    def end(self, data: dict[str, JSON], ask: Ask[JSON]) -> Outcome:
+        """Close what is open before the session ends."""
+        return Outcome(
+            [Fact("poll.closing", {"pollId": i}) for i, asked in self.polls.items() if asked.status == "active"]
+        )
+
     @view("poll.results.updated", after=("poll.voted",), key="pollId", own=OWN_VOTE)
     def results(self, poll_id: str) -> JSON:
         """The counts of a poll that takes votes; those of others have been told with their end."""
         asked = self.polls[poll_id]
-        return self._shown(asked) if asked.active else None
+        return asked.results() if asked.status == "active" else None
 
-    def voted_for(self, poll_id: str, who: Person) -> str | None:
-        """What a person voted for."""
-        return self.polls[poll_id].votes.get(who.id)
+    def own_vote(self, poll_id: str, who: Person) -> JSON:
+        """What is somebody's own of a poll's results."""
+        return self.polls[poll_id].own(who)
+
+    @applies("session.created")
+    def _on_session_created(self, data: dict[str, JSON], at_ms: int) -> None:
+        self.session_status = str(data.get("status", "active"))
+
+    @applies("session.started")
+    def _on_session_started(self, data: dict[str, JSON], at_ms: int) -> None:
+        self.session_status = "active"
+
+    @applies("session.ended")
+    def _on_session_ended(self, data: dict[str, JSON], at_ms: int) -> None:
+        self.session_status = "ended"
+
+    @applies("session.joined")
+    def _on_joined(self, data: dict[str, JSON], at_ms: int) -> None:
+        self.participants[data["userId"]] = str(data.get("participantId", data["userId"]))
+
+    @applies("poll.created")
+    def _on_created(self, data: dict[str, JSON], at_ms: int) -> None:
+        self.polls[data["pollId"]] = Asked(data["poll"], data["right"])
+
+    @applies("poll.edited")
+    def _on_edited(self, data: dict[str, JSON], at_ms: int) -> None:
+        asked = self.polls[data["pollId"]]
+        asked.poll, asked.right = data["poll"], data["right"]
+
+    @applies("poll.ordered")
+    def _on_ordered(self, data: dict[str, JSON], at_ms: int) -> None:
+        self.polls = {poll_id: self.polls[poll_id] for poll_id in data["pollIds"]}
+        for place, asked in enumerate(self.polls.values()):
+            asked.poll = {**asked.poll, "sequenceOrder": place}
 
     @applies("poll.opened")
     def _on_opened(self, data: dict[str, JSON], at_ms: int) -> None:
-        counts = {option["id"]: 0 for option in data["poll"]["options"]}
-        self.polls[data["pollId"]] = Asked({**data["poll"]}, counts=counts)
+        asked = self.polls[data["pollId"]]
+        asked.status, asked.opened_ms = "active", at_ms
 
     @applies("poll.voted")
     def _on_voted(self, data: dict[str, JSON], at_ms: int) -> None:
-        asked, voter = self.polls[data["pollId"]], data["voter"]
-        asked.votes[voter["id"]] = data["optionId"]
-        asked.counts[data["optionId"]] += 1
-        self.voters[voter["id"]] = voter
+        self.polls[data["pollId"]].take(Vote(data["voteId"], data["data"], data["voter"], at_ms))
+
+    @applies("poll.vote.rejected")
+    def _on_rejected(self, data: dict[str, JSON], at_ms: int) -> None:
+        self.polls[data["pollId"]].rejected[data["reason"]] += 1
 
     @applies("poll.set_aside")
     def _on_set_aside(self, data: dict[str, JSON], at_ms: int) -> None:
-        self.polls[data["pollId"]].active = False
+        self.polls[data["pollId"]].status = "inactive"
 
     @applies("poll.closed")
     def _on_closed(self, data: dict[str, JSON], at_ms: int) -> None:
+        self.polls[data["pollId"]].status = "closed"
+
+    @applies("poll.reset")
+    def _on_reset(self, data: dict[str, JSON], at_ms: int) -> None:
         asked = self.polls[data["pollId"]]
-        asked.active = False
-        asked.poll["isActive"] = False
+        asked.status, asked.opened_ms = "draft", 0
+        asked.empty()
 
     @applies("poll.giveaway.winner")
     def _on_winner(self, data: dict[str, JSON], at_ms: int) -> None:
         self.polls[data["pollId"]].draws.append(data["draw"])
 
-    def snapshot(self, who: Person) -> dict[str, JSON]:
+    def snapshot(self, who: Person) -> PollsSnapshot:
         """The poll that takes votes, with this person's own."""
-        active = next((asked for asked in self.polls.values() if asked.active), None)
-        return {"activePoll": None if active is None else self._mine(active, who)}
+        active = [fit(asked.results(), asked.own(who)) for asked in self._active()]
+        return {"activePoll": cast(PollResults, active[0]) if active else None}
+
+    def _active(self) -> list[Asked]:
+        """The poll that takes votes, if there is one."""
+        return [asked for asked in self.polls.values() if asked.status == "active"]
 
     def _find(self, poll_id: str) -> Asked:
         asked = self.polls.get(poll_id)
@@ -381,16 +376,25 @@ class Polls(Feature):
             raise Refused("Poll not found", 404, code="not_found")
         return asked
 
-    def _mine(self, asked: Asked, who: Person) -> dict[str, JSON]:
-        return {**self._shown(asked), "userVotedForOptionId": asked.votes.get(who.id)}
+    def _voted(self, asked: Asked, ask: Ask[Any], vote: dict[str, JSON]) -> Fact:
+        data = {
+            "pollId": asked.poll["id"],
+            "voteId": ask.new_id(VOTE_ID),
+            "data": vote,
+            "voter": ask.who.public(),
+            "anonymous": asked.poll["isAnonymous"],
+            "again": ask.who.id in asked.votes,
+        }
+        return Fact("poll.voted", data)
 
-    def _shown(self, asked: Asked, *, active: bool | None = None) -> dict[str, JSON]:
-        """`PollResults` without what is each receiver's own."""
-        options = [{**option, "voteCount": asked.counts[option["id"]]} for option in asked.poll["options"]]
-        poll: dict[str, Any] = {**asked.poll, "isActive": asked.active if active is None else active}
-        return {"poll": {**poll, "options": options, "totalVotes": len(asked.votes)}}
+
+def _timer(poll_id: str) -> str:
+    return f"poll:{poll_id}"
 
 
-def _check_option(asked: Asked, option_id: str, field: str) -> None:
-    if option_id not in asked.counts:
-        raise Refused(f"{field} is not an option of this poll", 404, code="not_found")
+def _time_up(data: dict[str, JSON], ask: Ask[JSON]) -> dict[str, JSON]:
+    return {"pollId": data["pollId"], "openedMs": ask.at_ms}
+
+
+def _stop(poll_id: str, asked: Asked) -> list[Cancel]:
+    return [Cancel(_timer(poll_id))] if asked.limit_ms else []

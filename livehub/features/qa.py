@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from heapq import nsmallest
 from itertools import islice
-from typing import Annotated, ClassVar, Literal, NotRequired, TypeAlias, TypedDict
+from typing import Annotated, ClassVar, Literal, NotRequired, TypeAlias, TypedDict, cast
 
 from livehub.feature import (
     EVERYONE,
@@ -43,7 +43,7 @@ from livehub.feature import (
 MODERATION = ":moderation"
 MODERATE = "qna:moderate"
 MODERATORS = (MODERATION,)
-MODERATORS_AND_PUBLIC = (MODERATION, EVERYONE)
+ALL = (MODERATION, EVERYONE)
 
 TEXT_CHARS_MAX = 500
 NOTE_CHARS_MAX = 200
@@ -146,7 +146,7 @@ class Counts(TypedDict):
 
 
 class Question(TypedDict):
-    """Contract 1, §6.2. `author` is missing where the question is anonymous; the note is for moderators."""
+    """Contract 1, §6.2. No `author` if it is anonymous; the note is for moderators; `hasUpvoted` in a snapshot only."""
 
     id: str
     text: str
@@ -161,6 +161,13 @@ class Question(TypedDict):
     tags: list[str]
     _count: Counts
     moderatorNote: NotRequired[str]
+    hasUpvoted: NotRequired[bool]
+
+
+class QaSnapshot(TypedDict):
+    """The open questions, most upvoted first, then the older; after them, for moderators, those that are held."""
+
+    questions: list[Question]
 
 
 class QuestionId(TypedDict):
@@ -214,14 +221,14 @@ class Asked:
         return not self.held and self.question["status"] != "dismissed"
 
 
-def _updated(data: dict[str, JSON], audience: str) -> JSON:
+def _seen(data: dict[str, JSON], audience: str) -> JSON:
     sees = audience == MODERATION
     return _as_seen(data["question"], data["authorEmail"], data["note"], sees=sees, shared=data["emailShown"])
 
 
 def _new(data: dict[str, JSON], audience: str) -> JSON:
     """A question that was approved is new to the public alone: moderators have had it."""
-    return None if data.get("approved") and audience == MODERATION else _updated(data, audience)
+    return None if data.get("approved") and audience == MODERATION else _seen(data, audience)
 
 
 def _as_seen(question: dict[str, JSON], email: str, note: str | None, *, sees: bool, shared: bool) -> dict[str, JSON]:
@@ -238,8 +245,8 @@ class Qa(Feature):
     Settings = QaSettings
     audiences: ClassVar[Mapping[str, str]] = {MODERATION: MODERATE, EVERYONE: ""}
     emits = (
-        Emits("qa.question.new", Question, "A question is new, or was held until now.", of=NEW, render=_new),
-        Emits("qna.question.updated", Question, "A question was changed or upvoted.", of=CHANGED, render=_updated),
+        Emits("qa.question.new", Question, "A question is new, or was held until now.", of=NEW, to=ALL, render=_new),
+        Emits("qna.question.updated", Question, "A question was changed or upvoted.", of=CHANGED, to=ALL, render=_seen),
         Emits("qna.question.removed", QuestionId, "A question is no longer public."),
         Emits("moderation.alert", ModerationAlert, "Something needs a moderator's eye.", to=MODERATION),
     )
@@ -269,10 +276,9 @@ class Qa(Feature):
         """Be for a question, or take that back by asking again."""
         asked = self._find(ask.payload.question_id, public=True)
         added = ask.who.id not in asked.upvoters
-        upvotes = len(asked.upvoters) + (1 if added else -1)
-        change = {"_count": {"upvotes": upvotes}}
-        fact = self._fact("qa.question.upvoted", asked, change, userId=ask.who.id, added=added)
-        return Outcome([fact], {"questionId": ask.payload.question_id, "upvotes": upvotes})
+        count = {"upvotes": len(asked.upvoters) + (1 if added else -1)}
+        fact = self._fact("qa.question.upvoted", asked, {"_count": count}, userId=ask.who.id, added=added)
+        return Outcome([fact], {"questionId": ask.payload.question_id, **count})
 
     @command("qna.question.moderate", needs=MODERATE, rate="50/10s", returns=QuestionId)
     def moderate(self, ask: Ask[ModerateQuestion]) -> Outcome:
@@ -283,12 +289,12 @@ class Qa(Feature):
         if (status, note) == (asked.question["status"], asked.note):
             return Outcome(reply=reply)
         stays = asked.public and status == "approved"
-        to, change = MODERATORS_AND_PUBLIC if stays else MODERATORS, {"status": status}
+        to, change = ALL if stays else MODERATORS, {"status": status}
         facts = [self._fact("qa.question.moderated", asked, change, to, note=note, by=ask.who.id)]
         if asked.public and not stays:
             facts.append(Fact("qna.question.removed", {**reply}, (EVERYONE,)))
         elif status == "approved" and not stays:
-            facts.append(self._fact("qa.question.opened", asked, change, MODERATORS_AND_PUBLIC, approved=True))
+            facts.append(self._fact("qa.question.opened", asked, change, ALL, approved=True))
         return Outcome(facts, reply)
 
     @command("qna.question.answer", needs=MODERATE, rate="20/10s", returns=QuestionId)
@@ -350,13 +356,14 @@ class Qa(Feature):
     def _on_settings(self, data: dict[str, JSON], at_ms: int) -> None:
         self.mode = data["moderation"]
 
-    def snapshot(self, who: Person) -> dict[str, JSON]:
+    def snapshot(self, who: Person) -> QaSnapshot:
         """The open questions, most upvoted first, then the older; after them, for moderators, those that are held."""
         found = (asked for asked in self.questions.values() if asked.public)
         listed = nsmallest(QUESTIONS_SHOWN_MAX, found, key=lambda asked: -len(asked.upvoters))
         if who.can(MODERATE):
             listed += islice((asked for asked in self.questions.values() if asked.held), QUESTIONS_SHOWN_MAX)
-        return {"questions": [{**self._shown(asked, who), "hasUpvoted": who.id in asked.upvoters} for asked in listed]}
+        shown = [{**self._shown(asked, who), "hasUpvoted": who.id in asked.upvoters} for asked in listed]
+        return cast(QaSnapshot, {"questions": shown})
 
     def _find(self, question_id: str, *, public: bool = False) -> Asked:
         asked = self.questions.get(question_id)
@@ -379,7 +386,7 @@ class Qa(Feature):
         """A fact about a question as `change` leaves it, for those who see the question unless `to` says otherwise."""
         author = {"authorId": asked.author_id, "authorEmail": asked.author_email, "emailShown": self.share_emails}
         data = {"question": {**asked.question, **change}, "note": asked.note, **author, **more}
-        return Fact(kind, data, to or (MODERATORS_AND_PUBLIC if asked.public else MODERATORS))
+        return Fact(kind, data, to or (ALL if asked.public else MODERATORS))
 
     def _shown(self, asked: Asked, who: Person) -> dict[str, JSON]:
         sees = who.can(MODERATE)

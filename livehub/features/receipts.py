@@ -123,7 +123,10 @@ class AlertReceipts(Feature):
     room: ClassVar[str] = "event"
     emits = (
         Emits(
-            "notification.ack.updated", AckCounts, "The counts of an alert that asks to be confirmed, to its sender."
+            "notification.ack.updated",
+            AckCounts,
+            "The counts of an alert that you sent and that asks to be confirmed, at most 4 times a second.",
+            to=user("{userId}"),
         ),
     )
 

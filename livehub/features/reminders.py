@@ -97,7 +97,15 @@ class Reminders(Feature):
     name: ClassVar[str] = "notifications"
     room: ClassVar[str] = "event"
     Settings = NotificationSettings
-    emits = (Emits("notification.session_reminder", SessionReminder, "A session starts soon.", render=_reminder),)
+    emits = (
+        Emits(
+            "notification.session_reminder",
+            SessionReminder,
+            "A session starts soon.",
+            to=user("{userId}"),
+            render=_reminder,
+        ),
+    )
 
     settings: NotificationSettings = field(default_factory=NotificationSettings)
     planned: dict[str, PlannedSession] = field(default_factory=dict)

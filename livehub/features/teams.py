@@ -83,6 +83,12 @@ class TeamsSeen(TeamLeaderboard):
     myTeamId: str | None
 
 
+class TeamsSnapshot(TypedDict):
+    """All teams by score, and which one the receiver is in."""
+
+    teams: TeamsSeen
+
+
 @dataclass(slots=True)
 class Team:
     """One team. How many members it has and what they earned is kept up to date, not added up for each look."""
@@ -170,7 +176,7 @@ class Teams(Feature):
         """All teams by score; nothing while there are none."""
         return {"teamScores": self._scores()} if self.teams else None
 
-    def snapshot(self, who: Person) -> dict[str, JSON]:
+    def snapshot(self, who: Person) -> TeamsSnapshot:
         """All teams by score, and which one this person is in."""
         return {"teams": self._seen(who)}
 

@@ -17,7 +17,7 @@ from quart import Blueprint, Response, request
 
 from livehub.errors import Refused
 from livehub.feature import JSON, Command, Route
-from livehub.http.openapi import openapi
+from livehub.http.openapi import ROOMS_KNOWN, openapi
 from livehub.http.rest import Rest, json_body, json_response
 from livehub.rooms.catalog import Catalog
 from livehub.rooms.payloads import camel
@@ -30,8 +30,8 @@ NAMED = re.compile(r"\{(\w+)\}")
 Handler: TypeAlias = Callable[..., Awaitable[Response]]
 
 
-def api(rest: Rest, catalog: Catalog) -> Blueprint:
-    """The blueprint of all routes."""
+def api(rest: Rest, catalog: Catalog, more: Mapping[str, Any] | None = None) -> Blueprint:
+    """The blueprint of all routes that are commands. The document tells of `more` paths, which are served elsewhere."""
     routes = Blueprint("api", __name__, url_prefix="/api")
     for command in catalog.commands.values():
         if command.rest is not None:
@@ -42,7 +42,7 @@ def api(rest: Rest, catalog: Catalog) -> Blueprint:
                 _handler(rest, command, command.rest),
                 methods=[command.rest.method],
             )
-    document = orjson.dumps(openapi(catalog))
+    document = orjson.dumps(openapi(catalog, more))
 
     @routes.get("/openapi.json")
     async def describe() -> Response:
@@ -54,10 +54,10 @@ def api(rest: Rest, catalog: Catalog) -> Blueprint:
 def _handler(rest: Rest, command: Command, route: Route) -> Handler:
     kinds = {camel(name): _plain(hint) for name, hint in get_type_hints(command.payload, include_extras=True).items()}
     named = NAMED.findall(route.path)
-    makes_room = command.room not in ("user", "directory") and command.named_by not in named
+    makes_room = command.room not in ROOMS_KNOWN and command.named_by not in named
 
     async def handle(**path: str) -> Response:
-        data = _query(request.args, kinds) if route.method == "GET" else await json_body(request)
+        data = query(request.args, kinds) if route.method == "GET" else await json_body(request)
         room_id: Any = path.pop(command.named_by, None) if command.room != "directory" else None
         if makes_room:
             room_id = data.pop(ID_IN_BODY, None) or data.pop(command.named_by, None) or str(uuid4())
@@ -79,7 +79,7 @@ def _plain(hint: Any) -> type:
     return hint if hint in (int, bool) else str
 
 
-def _query(args: Mapping[str, str], kinds: Mapping[str, type]) -> dict[str, JSON]:
+def query(args: Mapping[str, str], kinds: Mapping[str, type]) -> dict[str, JSON]:
     """The URL's query as a payload, without what is empty. Raises `Refused`."""
     data: dict[str, JSON] = {}
     for name, text in args.items():

@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException
 import livehub
 from livehub.errors import Refused
 from livehub.http.api import api
+from livehub.http.join import Reception, join, paths
 from livehub.http.rest import Rest, json_response, refusal_response
 from livehub.rooms.catalog import Catalog
 
@@ -29,13 +30,14 @@ class Health:
 
 
 def create_app(
-    rest: Rest, catalog: Catalog, health: Health, *, body_bytes_max: int, body_timeout_s: float
+    rest: Rest, catalog: Catalog, reception: Reception, health: Health, *, body_bytes_max: int, body_timeout_s: float
 ) -> QuartTrio:
     """The app that answers everything but Engine.IO."""
     app = QuartTrio("livehub")
     app.config["MAX_CONTENT_LENGTH"] = body_bytes_max
     app.config["BODY_TIMEOUT"] = body_timeout_s
-    app.register_blueprint(api(rest, catalog))
+    app.register_blueprint(api(rest, catalog, paths()))
+    app.register_blueprint(join(rest, reception))
     page = resources.files("livehub.http").joinpath("index.html").read_text("utf-8")
     page = page.replace("{{ version }}", livehub.__version__)
 

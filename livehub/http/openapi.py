@@ -7,7 +7,7 @@ body. A route that makes a room and does not name it takes the room's `id` in th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import livehub
@@ -17,8 +17,8 @@ from livehub.feature import Command, Feature, OutsideId, Route, Seating, Uuid
 from livehub.rooms.catalog import Catalog
 
 NAMED = re.compile(r"\{(\w+)\}")
-ROOMS_KNOWN = ("user", "directory")
-"""Kinds of room that nobody needs to name: one's own, and the only one there is."""
+ROOMS_KNOWN = ("user", "directory", "registry")
+"""Kinds of room that nobody needs to name: one's own, and those of which there is only one."""
 
 _ABOUT = " ".join(
     (
@@ -42,8 +42,8 @@ _OTHER = ("Trouble", "Anything else that went wrong.")
 _RETRY: dict[str, Any] = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
 
 
-def openapi(catalog: Catalog) -> dict[str, Any]:
-    """The whole document."""
+def openapi(catalog: Catalog, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The whole document; `more` are path items of routes that are no commands."""
     writer = _Writer()
     features = sorted((one for kind in catalog.features.values() for one in kind), key=lambda feature: feature.name)
     paths: dict[str, Any] = {}
@@ -54,6 +54,8 @@ def openapi(catalog: Catalog) -> dict[str, Any]:
                 operations = paths.setdefault(f"/api{command.rest.path}", {})
                 operations[command.rest.method.lower()] = writer.operation(feature, command, command.rest)
                 tags[feature.name] = {"name": feature.name, "description": described(feature)}
+    for path, item in (more or {}).items():
+        paths.setdefault(path, {}).update(item)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -142,8 +144,8 @@ class _Writer:
             body = {"allOf": [self._success, reply]} if reply else self._success
         responses: dict[str, Any] = {str(route.status): {"description": "It was done.", "content": _json(body)}}
         for status in _errors(command, route, has_body=has_body):
-            responses[str(status)] = _reference(_ERRORS[status][0])
-        responses["default"] = _reference(_OTHER[0])
+            responses[str(status)] = refusal(status)
+        responses["default"] = refusal(0)
         return responses
 
     def errors(self) -> dict[str, Any]:
@@ -175,8 +177,9 @@ def _makes_room(command: Command, named: list[str]) -> bool:
     return command.room not in ROOMS_KNOWN and command.named_by not in named
 
 
-def _reference(response: str) -> dict[str, str]:
-    return {"$ref": f"#/components/responses/{response}"}
+def refusal(status: int) -> dict[str, str]:
+    """The answer with a status that says why not, as the document names it; those of no other status are one."""
+    return {"$ref": f"#/components/responses/{_ERRORS.get(status, _OTHER)[0]}"}
 
 
 def _json(schema: Schema) -> dict[str, Any]:

@@ -67,7 +67,7 @@ class Rest:
 
     async def ask(self, request: Request, command: str, data: dict[str, JSON], room_id: str | None = None) -> Any:
         """The reply of a command, asked by whoever's token the request carries. Raises `Refused`."""
-        who = self._who(request)
+        who = self.who(request)
         key = request.headers.get("Idempotency-Key")
         if key is not None:
             data = {**data, "idempotencyKey": key}
@@ -86,7 +86,8 @@ class Rest:
             raise result
         return {**result.reply, "replayed": True} if result.replayed else result.reply
 
-    def _who(self, request: Request) -> Person:
+    def who(self, request: Request) -> Person:
+        """Whoever's token the request carries. Raises `Refused` (401)."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         try:
             return self.identify(token if scheme.lower() == "bearer" else None)[0]

@@ -7,7 +7,7 @@ Everything it checks is declared beside the command. Fields that every event acc
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import trio
@@ -23,7 +23,7 @@ from livehub.rooms.request import Reply, Request
 
 EVENT_NAME_SHOWN_CHARS_MAX = 64
 _COMMON = ("sessionId", "eventId", "idempotencyKey")
-_ROOM_FIXED = {"directory": "users"}
+_ROOM_FIXED = {"directory": "users", "registry": "sessions"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,18 @@ class Knock:
 
 
 class Gate:
-    """Lets asks through to their rooms, or answers why not."""
+    """Lets asks through to their rooms, or answers why not.
 
-    def __init__(self, house: House, *, rates: Rates | None) -> None:
+    `seeds` draws the seeds of commands for which not every one will do; any other ask gets one of its own.
+    """
+
+    def __init__(
+        self, house: House, *, rates: Rates | None, seeds: Mapping[str, Callable[[], int]] | None = None
+    ) -> None:
         self._house = house
         self._hub = house.hub
         self._rates = rates
+        self._seeds = seeds or {}
 
     async def ask(self, name: JSON, data: JSON, knock: Knock) -> None:
         """Bring an ask to its room. The reply is called once: with the answer, or with why it was refused."""
@@ -59,11 +65,11 @@ class Gate:
         room = _room(command, fields, knock)
         payload: object = structure(own, command.payload)
         key = _key(command, fields, knock.door)
-        self._check(command, knock.who)
-        request = Request(
-            command, payload, self._hub.clock_ms(), secrets.randbits(128), knock.reply, knock.who, knock.peer
-        )
-        request.event_id = _event(fields, knock.peer)
+        self._check(command, room, knock.who)
+        seed = self._seeds.get(command.name, _any_seed)()
+        request = Request(command, payload, self._hub.clock_ms(), seed, knock.reply, knock.who, knock.peer)
+        if not knock.who.session:  # events are not a guest's to name
+            request.event_id = _event(fields, knock.peer)
         # A seat is taken or given up by this connection: a repetition on another one must happen, and does no harm.
         if key is not None and command.seat not in (Seating.TAKES, Seating.LEAVES):
             wanted = digest(command.name, room, own)
@@ -89,8 +95,9 @@ class Gate:
             raise Refused(f"Unknown event {shown!r}", 404, code="unknown_event")
         return command
 
-    def _check(self, command: Command, who: Person) -> None:
-        if command.needs and not any(map(who.can, command.needs)):
+    def _check(self, command: Command, room: str, who: Person) -> None:
+        stranger = who.session and room != f"session:{who.session}"  # a guest, outside the session they came for
+        if stranger or (command.needs and not any(map(who.can, command.needs))):
             raise Refused("You do not have permission", 403, code="forbidden")
         if self._rates is None or command.rate is None:
             return
@@ -99,6 +106,10 @@ class Gate:
         if wait_ms:
             text = f"Too many requests: {command.name} is limited to {command.rate}"
             raise Refused(text, 429, code="rate_limited", retry_after_ms=wait_ms)
+
+
+def _any_seed() -> int:
+    return secrets.randbits(128)
 
 
 def _split(data: JSON, names: Sequence[str]) -> tuple[dict[str, JSON], dict[str, JSON]]:

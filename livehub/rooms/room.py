@@ -53,6 +53,7 @@ class Room:
         self._settled = trio.Event()
         self._tenure = Tenure()
         self._serving = False
+        self._missed = False  # somebody came or went while the log could not be written
         self.state = State(hub.catalog, self.kind, self.id)
         self._views = Views(self.state, hub, self._in_order)
 
@@ -74,14 +75,19 @@ class Room:
     async def _live(self) -> None:
         item: InboxItem | None = None
         while True:
-            if await self._open():
-                self._act(self.state.reopened, Ask(self.seats.people, SYSTEM, self._hub.clock_ms(), _seed()))
+            if await self._open() and self._call_over():
                 item = await self._serve(item)
                 self._serving = False
             else:
+                self._serving = False
                 await self._refuse_for(REOPEN_PAUSE_S, item)
                 item = await self._asks.receive()
             await self._settle()
+
+    def _call_over(self) -> bool:
+        """Tell the features who is here. False if one fails at it, which it would do again at once."""
+        self._act(self.state.reopened, Ask(self.seats.people, SYSTEM, self._hub.clock_ms(), _seed()))
+        return not self._tenure.broken
 
     def vacate(self, peer: Peer) -> None:
         """The peer's connection is gone."""
@@ -118,7 +124,7 @@ class Room:
             return False
         self.state = state
         self._views = Views(state, hub, self._in_order)
-        self._serving = True
+        self._serving, self._missed = True, False
         self.ready.set()
         log.debug("room open: %s after %.3f s", self.name, trio.current_time() - started_s)
         return True
@@ -129,7 +135,7 @@ class Room:
             if item is None:
                 with trio.CancelScope(deadline=self._views.due_s):
                     item = await self._asks.receive()
-            if self._tenure.broken:
+            if self._tenure.broken or (self._missed and not self._hub.store.failing):
                 return item
             try:
                 self._turn(item)
@@ -174,7 +180,10 @@ class Room:
 
     def _act(self, act: Callable[[Ask[Any]], Performed], ask: Ask[Any]) -> None:
         """Let features act on who comes and goes. Where that cannot be now, they are told when the room opens again."""
-        if not self._serving or self._tenure.broken or self._hub.store.failing or not self.state.exists:
+        if not self._serving or self._tenure.broken or not self.state.exists:
+            return
+        if self._hub.store.failing:
+            self._missed = True
             return
         try:
             written = Written(self.state, ask, act(ask))

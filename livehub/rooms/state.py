@@ -13,7 +13,8 @@ from typing import Any, TypeAlias
 
 import orjson
 
-from livehub.feature import JSON, Ask, Burst, Effect, Fact, Feature, Outcome, Own, Person, View
+from livehub.declared import View
+from livehub.feature import JSON, Ask, Burst, Effect, Fact, Feature, Outcome, Own, Person
 from livehub.ports import Record
 from livehub.rooms.audiences import full_name
 from livehub.rooms.catalog import Catalog

@@ -8,7 +8,8 @@ from functools import partial
 
 import trio
 
-from livehub.feature import JSON, Fact, View
+from livehub.declared import View
+from livehub.feature import JSON, Fact
 from livehub.rooms.commit import Hub
 from livehub.rooms.fanout import NOBODYS, Told, Variant
 from livehub.rooms.peer import Peer

@@ -17,6 +17,7 @@ from livehub.contracts.events import NAMESPACE, Events
 from livehub.feature import JSON
 from livehub.features import discover
 from livehub.features.sessions import SessionSettings
+from livehub.guests import Guests
 from livehub.ports import Worker
 from livehub.rooms.recovery import Recovery, ReplayLimits
 from livehub.settings import AuthSection
@@ -95,6 +96,7 @@ class Stage:
 
     hub: HubUnderTest
     directory: Directory
+    guests: Guests
     entrance: Entrance
     events: Events
     asked: int = 0
@@ -152,9 +154,10 @@ async def stage(
         await directory.ready()
         recovery = Recovery(hub.house, ReplayLimits(window_ms=window_ms))
         verifier = _at(Verifier(AUTH), hub)
-        entrance = Entrance(hub.house, verifier, directory, recovery, deadlines.at, limits or EntranceLimits())
+        guests = Guests(hub.store.secret)
+        entrance = Entrance(hub.house, verifier, guests, directory, recovery, deadlines.at, limits or EntranceLimits())
         expel.append(entrance.cut_off)
-        yield Stage(hub, directory, entrance, Events(entrance, hub.gate, hub.fanout))
+        yield Stage(hub, directory, guests, entrance, Events(entrance, hub.gate, hub.fanout))
         nursery.cancel_scope.cancel()
 
 

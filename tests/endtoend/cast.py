@@ -4,9 +4,10 @@ Absence is shown without waiting for luck. What a connection is sent comes in or
 that was told before; so after an act everybody joins and leaves a room of no concern, and what they have not heard by
 the ack they will not hear.
 
-Facts must be heard exactly. Views are conflated (contracts, point 9; design, §1), so of them the last one counts, and
-that only those heard it who should. The two leaderboards follow nearly every act and the mood every reaction: they may
-come at any time, to those in the session. At the end everybody must have been shown the sum of all points of the test.
+Facts must be heard exactly, and in their order. Views are conflated, so of them the last one counts, and that only
+those heard it who should. Both leaderboards follow nearly every act, the mood every reaction, and a dashboard ticks:
+these may come at any time, to those in the session and to who watches. At the end everybody there must have been shown
+the sum of all points of the test.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ from tests.endtoend.stage import Stage, key
 
 PATIENCE_S = 5.0
 """How long a test waits for what should come at once, or with the next view."""
+
+SHOWN_CHARS = 500
+"""Of each event in the text of a fault."""
 
 MOOD = "mood.analytics.updated"
 BOARDS = ("leaderboard.updated", "team.leaderboard.updated")
@@ -71,6 +75,7 @@ class Cast:
         self.proven: set[str] = set()
         self.scores: dict[str, int] = {}  # in the session, by person
         self.seated: tuple[Client, ...] = ()
+        self.watching: tuple[Client, ...] = ()  # a dashboard
         self._persons: dict[Client, str] = {}
         self._claims: dict[Client, dict[str, Any]] = {}
         self._looked: dict[Client, int] = {}
@@ -225,11 +230,11 @@ class Cast:
         self.proven.update(line.event for line in lines)
         del self._persons[client]
 
-    async def close(self) -> None:
+    async def close(self, *, within_s: float = PATIENCE_S) -> None:
         """At the end: nobody has heard more, all know the score, and the test has seen what it is there for."""
         assert self.proof <= self.proven, f"never seen: {', '.join(sorted(self.proof - self.proven))}"
         await self.hears()
-        with trio.move_on_after(PATIENCE_S):
+        with trio.move_on_after(within_s):
             for client in self.seated:
                 await client.until(partial(self._knows_the_score, client))
         for client in self.seated:
@@ -294,17 +299,18 @@ class Cast:
         for event in views.keys() | news.views.keys():
             if event not in views:
                 if not self._may_come(client, event, news.views[event]):
-                    yield f"{client.name} heard {event} {news.views[event]}, which is not for them"
+                    yield f"{client.name} heard {_told([(event, news.views[event])])}, which is not for them"
             elif event not in news.views or not same(views[event], news.views[event]):
-                yield f"{client.name} heard {event}\n    {news.views.get(event)}\n  not\n    {views[event]}"
+                yield f"{client.name} heard {event} {news.views.get(event)}\n  not\n    {views[event]}"
         for told in news.trouble:
             yield f"{client.name}: {told.kind} {told.args}"
-
 
     def _may_come(self, client: Client, event: str, payload: Any) -> bool:
         """Whether a view may come that no line tells of: it follows from what happened before."""
         if event in BOARDS:
             return client in self.seated
+        if event == "dashboard.update":
+            return client in self.watching
         here, there = (client in self.seated, self.session), (client is self.elsewhere, self.other_session)
         return event == MOOD and any(sits and payload["sessionId"] == session for sits, session in (here, there))
 
@@ -314,4 +320,4 @@ def _same_event(meant: tuple[str, Any], got: tuple[str, Any]) -> bool:
 
 
 def _told(events: list[tuple[str, Any]]) -> str:
-    return "\n    ".join(f"{event} {payload}" for event, payload in events) or "nothing"
+    return "\n    ".join(f"{event} {payload}"[:SHOWN_CHARS] for event, payload in events) or "nothing"

@@ -1,8 +1,9 @@
 """Every event of contract 1, once, with the test that proves it.
 
-A client event is proven by a test in which it was sent and acked as the contract says (and refused as it says, by
-`test_contract_refusals.py`); a server event by one in which it was heard with the right payload, by all who should hear
-it and by nobody else. `tests.endtoend.cast` keeps the record, and fails a test that did not see what it is named for here.
+A client event is proven by a test in which it was sent and acked as the contract says (and refused as it says, here and
+in `test_contract_refusals.py`); a server event by one in which it was heard with the right payload, by all who should
+hear it and by nobody else. `tests.endtoend.cast` keeps the record, and a test that did not see what it is named for
+here fails.
 """
 
 from __future__ import annotations
@@ -78,8 +79,12 @@ TABLE = (
     # Points, §9
     Row("leaderboard.request", "client", "gamification", "test_the_leaderboard_ranks_who_earned_something"),
     Row("leaderboard.updated", "server", "gamification", "test_the_leaderboard_ranks_who_earned_something"),
-    Row("gamification.points.awarded", "server", "gamification", "test_every_deed_is_worth_its_points_to_its_doer_alone"),
-    Row("achievement.unlocked", "server", "gamification", "test_achievements_are_unlocked_once_and_told_to_nobody_else"),
+    Row(
+        "gamification.points.awarded", "server", "gamification", "test_every_deed_is_worth_its_points_to_its_doer_alone"
+    ),
+    Row(
+        "achievement.unlocked", "server", "gamification", "test_achievements_are_unlocked_once_and_told_to_nobody_else"
+    ),
     Row("team.create", "client", "gamification", "test_teams_have_the_points_of_their_members"),
     Row("team.join", "client", "gamification", "test_teams_have_the_points_of_their_members"),
     Row("team.leave", "client", "gamification", "test_teams_have_the_points_of_their_members"),

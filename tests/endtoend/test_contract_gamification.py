@@ -1,8 +1,8 @@
-"""Contract 1, §9: points for every deed in its table, achievements, the leaderboard, and teams (contracts, point 23)."""
+"""Contract 1, §9: points for every deed of its table, achievements, the leaderboard, teams (contracts, point 23)."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 from tests.endtoend.cast import Cast, Line
 from tests.endtoend.forms import UNKNOWN_ID
@@ -13,6 +13,10 @@ from tests.endtoend.stage import key
 AWARD = "gamification.points.awarded"
 BADGE = "achievement.unlocked"
 PERSONAL = (AWARD, BADGE)
+
+Entry: TypeAlias = tuple[int, Client, int]
+Entries: TypeAlias = tuple[Entry, ...]
+"""Rank, person and score of those on the leaderboard."""
 
 
 async def act(who: Client, event: str, **payload: Any) -> dict[str, Any]:
@@ -96,14 +100,14 @@ async def test_achievements_are_unlocked_once_and_told_to_nobody_else(cast: Cast
 
 
 async def test_the_leaderboard_ranks_who_earned_something(cast: Cast) -> None:
-    async def requested(who: Client, current: dict[str, Any], *entries: tuple[int, Client, int]) -> None:
+    async def requested(who: Client, current: dict[str, Any], *entries: Entry) -> None:
         board = {"topEntries": listed(entries), "currentUser": current}
         await cast.asks(who, "leaderboard.request", None, event="leaderboard.data", data=board)
 
-    def listed(entries: tuple[tuple[int, Client, int], ...]) -> list[dict[str, Any]]:
+    def listed(entries: Entries) -> list[dict[str, Any]]:
         return [{"rank": rank, "user": cast.person(who), "score": score} for rank, who, score in entries]
 
-    async def shown(earned: Line, *entries: tuple[int, Client, int]) -> None:
+    async def shown(earned: Line, *entries: Entry) -> None:
         board = Line(cast.seated, "leaderboard.updated", {"topEntries": listed(entries)})
         await cast.hears(earned, board, only=(*PERSONAL, "leaderboard.updated"))
 
@@ -113,10 +117,10 @@ async def test_the_leaderboard_ranks_who_earned_something(cast: Cast) -> None:
     await act(cast.ada, "chat.message.send", text="Two")
     await shown(cast.earns(cast.ada, 1, "MESSAGE_SENT"), (1, cast.bob, 1), (1, cast.ada, 1))
     await act(cast.speaker, "chat.message.send", text="Three")
-    tied = ((1, cast.bob, 1), (1, cast.ada, 1), (1, cast.speaker, 1))
+    tied: Entries = ((1, cast.bob, 1), (1, cast.ada, 1), (1, cast.speaker, 1))
     await shown(cast.earns(cast.speaker, 1, "MESSAGE_SENT"), *tied)
     await act(cast.ada, "chat.message.send", text="Four")
-    ranked = ((1, cast.ada, 2), (2, cast.bob, 1), (2, cast.speaker, 1))  # 1, 2, 2 and then 4
+    ranked: Entries = ((1, cast.ada, 2), (2, cast.bob, 1), (2, cast.speaker, 1))  # 1, 2, 2 and then 4
     await shown(cast.earns(cast.ada, 1, "MESSAGE_SENT"), *ranked)
     await poll(cast, cast.owner)
     ranked = ((1, cast.owner, 10), (2, cast.ada, 2), (3, cast.bob, 1), (3, cast.speaker, 1))

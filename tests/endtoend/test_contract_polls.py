@@ -122,7 +122,9 @@ async def test_a_new_poll_sets_the_one_before_it_aside(cast: Cast) -> None:
     await cast.refuses(cast.ada, "poll.vote.submit", first.ballot(0), *OVER)
     await second.vote(cast.ada, 0)
     read = await cast.rest("GET", f"/sessions/{cast.session}/polls/{first.poll['id']}", who=cast.bob)
-    assert read == next(line.payload for line in first.lines("", active=False) if cast.bob in line.whom)
+    results = next(line.payload for line in first.lines("", active=False) if cast.bob in line.whom)
+    assert read["userVotedForOptionId"] == results["userVotedForOptionId"]
+    assert {name: read["poll"][name] for name in results["poll"]} == results["poll"]  # REST may know more of a poll
 
 
 async def test_a_giveaway_draws_each_voter_of_the_option_once(cast: Cast) -> None:

@@ -7,7 +7,7 @@ from tests.endtoend.node import Client
 
 SETTINGS = {"reactions": {"mood_window_s": 60}}
 
-ALLOWED = "👍 ❤️ 🎉 💡 😂 👏 🔥 🙏 🤝 🚀 🙌 ✅ 🎶 🕺 📢 📸 🌍 🧠".split()
+ALLOWED = ["👍", "❤️", "🎉", "💡", "😂", "👏", "🔥", "🙏", "🤝", "🚀", "🙌", "✅", "🎶", "🕺", "📢", "📸", "🌍", "🧠"]
 PER_PERSON_AND_BURST_MAX = 10
 BURST_WITHIN_S = 2.0 + 3.0
 MOOD_WITHIN_S = 10.0 + 3.0

@@ -1,4 +1,4 @@
-"""Contract 1, §1 to §3, §12.1 and §12.2: the connection, and who hears what of a room (contracts, points 2, 14, 17, 21)."""
+"""Contract 1, §1 to §3, §12.1, §12.2: the connection, and who hears what of a room (contracts, points 2, 17, 21)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.endtoend.node import Client
 from tests.endtoend.stage import key
 
 NO_LEADERBOARD = {"topEntries": [], "currentUser": {"rank": None, "score": 0}}
-EMPTY_SESSION = {
+EMPTY_SESSION: dict[str, Any] = {
     "messages": [],
     "activePoll": None,
     "questions": [],
@@ -103,7 +103,7 @@ async def _alarm(cast: Cast) -> dict[str, Any]:
 
 
 async def test_joining_an_event_is_joining_no_session(cast: Cast) -> None:
-    empty = {"agenda": [], "alerts": []}
+    empty: dict[str, Any] = {"agenda": [], "alerts": []}
     other = f"fresh-{cast.event}"
     for who, event in ((cast.nowhere, other), (cast.tablet, other), (cast.elsewhere, cast.other_event)):
         await cast.asks(who, "event.join", {"eventId": event}, eventId=event)
@@ -124,7 +124,7 @@ async def test_whoever_left_hears_nothing_more_of_the_event(cast: Cast) -> None:
     await cast.hears(Line((*cast.seated, cast.tablet), "notification.emergency", alert))
 
 
-async def test_the_first_refusal_is_about_which_room_is_meant(cast: Cast) -> None:
+async def test_a_room_must_be_named_and_known(cast: Cast) -> None:
     async def refused(who: Client, event: str, payload: Any, status: int, message: str) -> None:
         await cast.refuses(who, event, payload, status, message)
 

@@ -8,7 +8,8 @@
 - the state folded from the facts' JSON is the live state, but for the fields in `forgets`;
 - every fact, reply, effect, burst, snapshot, view and shown payload is JSON as it stands;
 - what is shown is what is declared, under a declared name, and a reply is what its command declares;
-- who hears a fact is named persons first, then parts of the room in their declared order;
+- a snapshot is of the type that its method returns, and no two features give one field of it;
+- who hears an event is whom it is declared for, named persons first, then parts of the room in their declared order;
 - no e-mail address is shown to anybody without a permission, but the receiver's own.
 """
 
@@ -26,6 +27,7 @@ import orjson
 from livehub.errors import Refused
 from livehub.feature import EVERYONE, JSON, SYSTEM, Ask, Command, Feature, Person, Seating, Via
 from livehub.ports import Record
+from livehub.rooms.audiences import PART, full_name
 from livehub.rooms.catalog import Catalog
 from livehub.rooms.payloads import structure
 from livehub.rooms.state import Performed, State
@@ -34,10 +36,12 @@ from tests.kit import START_MS
 
 ASKS_PER_TRIAL = 80
 PEOPLE = ("anna", "ben", "cara", "dora")
-FOCUS = 0.8
+FOCUS = 0.6
 """Share of asks of other features than the trial's own that are left out: else much is rare where there are many."""
 PRESENCE = -1
 """In place of a feature's place in a beat: the room tells who came or went."""
+PLAYED = 0.5
+"""Share of the other features' commands that a trial knows: some end what others need."""
 PAUSES_MS = (*(0, 1, 50, 1_000, 30_000) * 4, 400_000, 4_000_000)
 
 
@@ -71,7 +75,6 @@ class Trial:
         self.draws = Draws(self.dice, list(PEOPLE))
         self.people = list(_people(self.catalog, kind, self.dice))
         self.state = State(self.catalog, kind, "room1")
-        self.commands = [command for command in self.catalog.commands.values() if command.room == kind]
         self.beats = [
             (place, method)
             for place, feature in enumerate(self.catalog.features[kind])
@@ -79,6 +82,12 @@ class Trial:
         ]
         self.focus = self.catalog.features[kind][seed % len(self.catalog.features[kind])]
         self.focused = {command.name for command in self.focus.commands()}
+        self.commands = [
+            command
+            for command in self.catalog.commands.values()
+            if command.room == kind
+            and (command.name in self.focused or command.seat is Seating.TAKES or self.dice.random() < PLAYED)
+        ]
         self.seated: set[str] = set()
         self.present: set[str] = set()
         self.errands: list[tuple[str, JSON]] = []  # internal commands that effects asked for
@@ -90,7 +99,7 @@ class Trial:
 
     def run(self, asks: int = ASKS_PER_TRIAL) -> int:
         """Play, and check every law. Returns how many facts came of it."""
-        for _ in range(asks + 10 * len(self.commands)):
+        for _ in range(asks + 8 * len(self.commands)):
             beat = self.beats and self.state.exists and self.dice.random() < 0.1
             step = self._beat() if beat else self._ask()
             if step is not None:
@@ -204,9 +213,9 @@ class Trial:
                     own = self.state.own_of_fact(fact.kind, fact.data)
                     if own is not None and shown.own is not None:
                         payload = shown.own.fitted(payload, own(self.people[1]))
-                    self._check_payload(shown.event, payload, part)
+                    self._check_told(shown.event, payload, part)
         for burst in performed.bursts:
-            self._check_payload(burst.event, burst.data, burst.to)
+            self._check_told(burst.event, burst.data, burst.to)
 
     def _check_look(self) -> None:
         for view, key in self.state.views:
@@ -214,15 +223,35 @@ class Trial:
                 own = self.state.own_of_view(view, key)
                 if own is not None and view.own is not None:
                     payload = view.own.fitted(payload, own(self.people[1]))
-                self._check_payload(view.name, payload, self.state.audience_of(view, key).removeprefix(self.state.name))
+                self._check_told(view.name, payload, view.to if not view.whom else self.state.audience_of(view, key))
         for who in self.people:
             for event, payload in self.state.welcome(who):
                 self._check_payload(event, payload, f"user:{who.id}")
         for who in self.people:
-            text = as_json(self.state.snapshot(who), "a snapshot").decode()
-            if not who.permissions:
-                assert not _others_mail(text, who.id), f"a snapshot for {who.id} shows an e-mail address"
+            self._check_snapshot(who)
         assert portrait(self.state) == self.portrait, "looking changed the state"
+
+    def _check_snapshot(self, who: Person) -> None:
+        given: dict[str, str] = {}
+        for feature in self.state.features:
+            part, declared = feature.snapshot(who), get_type_hints(feature.snapshot)["return"]
+            if is_typeddict(declared):
+                assert not (fault := misfit(part, declared)), f"the snapshot of {feature.name}{fault}"
+            for name in part:
+                assert given.setdefault(name, feature.name) == feature.name, f"two features give {name} of a snapshot"
+        text = as_json(self.state.snapshot(who), "a snapshot").decode()
+        if not who.permissions:
+            assert not _others_mail(text, who.id), f"a snapshot for {who.id} shows an e-mail address"
+
+    def _check_told(self, event: str, payload: JSON, part: str) -> None:
+        self._check_payload(event, payload, part)
+        declared = {
+            audience_kind(feature.room, to)
+            for feature, emits in self.catalog.emits
+            for to in emits.audiences
+            if emits.name == event
+        }
+        assert audience_kind(self.kind, part) in declared, f"{event} is told to {part or 'everyone'}, not as declared"
 
     def _check_payload(self, event: str, payload: JSON, part: str) -> None:
         declared = [emits for _, emits in self.catalog.emits if emits.name == event]
@@ -249,6 +278,12 @@ class Trial:
                 assert plain(getattr(built, name)) == plain(getattr(live, name)), (
                     f"{live.name}.{name} is not in its log"
                 )
+
+
+def audience_kind(room: str, to: str) -> tuple[str, str]:
+    """What an audience is of, and which part of that, whatever its id: (`session`, `moderation`), (`user`, ``)."""
+    name = full_name(f"{room}:", to)
+    return name.partition(":")[0], name.partition(PART)[2]
 
 
 def perform(catalog: Catalog, state: State, step: Step) -> Came:

@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Annotated, Any, ClassVar, Literal, TypedDict, TypeVar, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    TypedDict,
+    TypeVar,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
 
 import attrs
 import pytest
@@ -62,6 +74,13 @@ def test_every_command_is_reached(kind: str) -> None:
         if not missing:
             return
     raise AssertionError(f"never answered: {missing}")
+
+
+def test_every_snapshot_has_a_type() -> None:
+    """The documents are made from it."""
+    for feature in discover():
+        if feature.snapshot is not Feature.snapshot:
+            assert is_typeddict(get_type_hints(feature.snapshot)["return"]), f"{feature.__name__}.snapshot"
 
 
 def test_names_are_claimed_once() -> None:
@@ -221,6 +240,41 @@ class ShowsWhatItDidNotDeclare(Feature):
         return Outcome([Fact("law.told", {"n": 1, "m": 2}, (EVERYONE,))])
 
 
+class Shown(TypedDict):
+    """What a snapshot should be."""
+
+    n: int
+
+
+@dataclass
+class ShowsAnotherSnapshot(Feature):
+    """Breaks: a snapshot is of the type that its method returns."""
+
+    name: ClassVar[str] = "breaker"
+
+    @free()
+    def ask(self, ask: Ask[Empty]) -> Outcome:
+        """Give reason to look."""
+        return Outcome([Fact("law.asked", {})])
+
+    def snapshot(self, who: Person) -> Shown:
+        """Show text for a number."""
+        return cast(Shown, {"n": "1"})
+
+
+@dataclass
+class TellsSomebodyElse(Feature):
+    """Breaks: who hears an event is whom it is declared for."""
+
+    name: ClassVar[str] = "breaker"
+    emits = (TOLD,)
+
+    @free()
+    def ask(self, ask: Ask[Empty]) -> Outcome:
+        """Tell the asker what is declared for everybody."""
+        return Outcome([Fact("law.told", {"n": 1}, (user(ask.who.id),))])
+
+
 @dataclass
 class MixesItsAudiences(Feature):
     """Breaks: persons first, then parts in their order."""
@@ -265,6 +319,8 @@ class ChangesWhenLookedAt(Feature):
         (ShowsMail, "shows an e-mail address"),
         (ShowsMailInASnapshot, "shows an e-mail address"),
         (ShowsWhatItDidNotDeclare, "is not declared"),
+        (ShowsAnotherSnapshot, "the snapshot of breaker.n: '1' is not <class 'int'>"),
+        (TellsSomebodyElse, "law.told is told to user:.*, not as declared"),
         (MixesItsAudiences, "persons first"),
         (ChangesWhenLookedAt, "looking changed the state"),
     ],

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import dataclass
+from typing import ClassVar
 
 import pytest
 
 from livehub.errors import Refused
-from livehub.feature import SYSTEM, Ask
+from livehub.feature import JSON, SYSTEM, Ask, Burst, Cancel, Fact, Feature, Tell, applies
 from livehub.ports import Record
 from livehub.rooms.catalog import Catalog
-from livehub.rooms.state import FACTS_PER_ASK_MAX, BrokenState, State
+from livehub.rooms.state import FACTS_PER_ASK_MAX, BrokenState, Performed, State
 from tests.kit import ANNA, BEN, Bench
-from tests.rooms.toys import Counter, Echo, Faulty, Metronome
+from tests.rooms.toys import Counter, Doorman, Echo, Faulty, Metronome, Porch
 
 
 def test_the_next_ask_sees_what_the_last_one_did() -> None:
@@ -107,3 +109,57 @@ def test_a_snapshot_is_what_all_features_show() -> None:
     bench = Bench(Echo, Counter)
     bench.ask("toy.add", {}, ANNA)
     assert bench.state.snapshot(ANNA) == {"total": 1}
+
+
+def test_who_comes_and_goes_is_told_to_every_feature_in_turn() -> None:
+    """Each sees what the one before it wrote, and what others answered to that."""
+    bench = Bench(Counter, Porch, Doorman)
+    performed = bench.state.came(Ask(None, ANNA, 5))
+    assert [fact.kind for fact in performed.facts] == ["porch.noted", "doorman.heard", "doorman.greeted"]
+    assert performed.effects == [Tell("session:lodge", "toy.told", {"text": "anna is here"})]
+    assert bench.feature(Doorman).greeted == ["anna after 1"]
+    assert [fact.data["text"] for fact in bench.state.went(Ask(None, ANNA, 6)).facts if "text" in fact.data] == [
+        "anna went"
+    ]
+    assert bench.feature(Doorman).heard == 2
+
+
+def test_who_is_here_is_told_to_features_that_care() -> None:
+    bench = Bench(Counter, Porch, Doorman)
+    performed = bench.state.reopened(Ask(frozenset({"ben", "anna"})))
+    assert [fact.kind for fact in performed.facts] == ["porch.noted", "doorman.heard"]
+    assert bench.feature(Porch).notes == ["here: anna ben"]
+
+
+def test_features_that_do_not_care_write_nothing_of_who_comes_and_goes() -> None:
+    bench = Bench(Counter, Echo, Metronome)
+    for act in (bench.state.came, bench.state.went):
+        assert act(Ask(None, ANNA)) == Performed()
+    assert bench.state.reopened(Ask(frozenset({"anna"}))) == Performed()
+    assert not bench.state.exists
+
+
+@dataclass
+class Forgetful(Feature):
+    """Cannot apply what the porch notes."""
+
+    name: ClassVar[str] = "forgetful"
+
+    @applies("porch.noted")
+    def _on_noted(self, data: dict[str, JSON], at_ms: int) -> None:
+        raise KeyError(data["text"])
+
+
+def test_a_feature_that_cannot_apply_who_comes_breaks_the_state() -> None:
+    bench = Bench(Counter, Porch, Forgetful)
+    with pytest.raises(BrokenState, match="session:s1: KeyError while applying"):
+        bench.state.came(Ask(None, ANNA))
+
+
+def test_what_comes_of_an_ask_besides_is_added_and_the_reply_stays() -> None:
+    first, more = Fact("one", {}), Fact("two", {})
+    told, cancelled = Tell("session:s2", "x", None), Cancel("key")
+    burst, other = Burst("b", 1), Burst("c", 2)
+    performed = Performed([first], {"total": 1}, [told], [burst])
+    performed.add(Performed([more], {"total": 2, "new": True}, [cancelled], [other]))
+    assert performed == Performed([first, more], {"total": 1}, [told, cancelled], [burst, other])

@@ -395,3 +395,67 @@ class Letters(Feature):
     def welcome(self, who: Person) -> list[tuple[str, JSON]]:
         """All letters."""
         return [("letter.new", {"text": text}) for text in self.texts]
+
+
+class Noted(TypedDict):
+    """Who came or went."""
+
+    text: str
+
+
+@dataclass
+class Porch(Feature):
+    """Notes who comes and goes, as the room tells it."""
+
+    name: ClassVar[str] = "porch"
+    emits = (Emits("porch.noted", Noted, "Somebody came or went."),)
+
+    notes: list[str] = field(default_factory=list)
+
+    def came(self, ask: Ask[None]) -> Outcome:
+        """Note it."""
+        return _note(f"{ask.who.id} came", ask)
+
+    def went(self, ask: Ask[None]) -> Outcome:
+        """Note it."""
+        return _note(f"{ask.who.id} went", ask)
+
+    def reopened(self, ask: Ask[frozenset[str]]) -> Outcome:
+        """Note who is here."""
+        return _note(f"here: {' '.join(sorted(ask.payload))}".rstrip(), ask)
+
+    @applies("porch.noted")
+    def _on_noted(self, data: dict[str, JSON], at_ms: int) -> None:
+        self.notes.append(data["text"])
+
+
+def _note(text: str, ask: Ask[Any]) -> Outcome:
+    return Outcome([Fact("porch.noted", {"text": text, "id": ask.new_id()}, (EVERYONE,))])
+
+
+@dataclass
+class Doorman(Feature):
+    """Answers what the porch notes, and has something to say itself; speaks to another room of who came."""
+
+    name: ClassVar[str] = "doorman"
+
+    greeted: list[str] = field(default_factory=list)
+    heard: int = 0
+
+    def came(self, ask: Ask[None]) -> Outcome:
+        """Greet, and tell the messenger of another room."""
+        told = Tell("session:lodge", "toy.told", {"text": f"{ask.who.id} is here"})
+        return Outcome([Fact("doorman.greeted", {"userId": ask.who.id, "after": self.heard})], effects=[told])
+
+    @on("porch.noted")
+    def listen(self, data: dict[str, JSON], ask: Ask[Any]) -> Outcome:
+        """Hear what the porch notes."""
+        return Outcome([Fact("doorman.heard", {})])
+
+    @applies("doorman.heard")
+    def _on_heard(self, data: dict[str, JSON], at_ms: int) -> None:
+        self.heard += 1
+
+    @applies("doorman.greeted")
+    def _on_greeted(self, data: dict[str, JSON], at_ms: int) -> None:
+        self.greeted.append(f"{data['userId']} after {data['after']}")

@@ -25,6 +25,9 @@ from livehub.contracts.codes import Codes
 from livehub.contracts.directory import Directory
 from livehub.contracts.entrance import Entrance, EntranceLimits
 from livehub.contracts.events import NAMESPACE, Events, EventsVocabulary
+from livehub.contracts.polling import Polling
+from livehub.contracts.pollwords import NAMESPACE as POLLING
+from livehub.contracts.pollwords import PollingVocabulary
 from livehub.errors import ConfigError, StoreError
 from livehub.feature import JSON
 from livehub.features import discover
@@ -39,7 +42,7 @@ from livehub.metrics import Metrics
 from livehub.payload import Rate
 from livehub.ports import Store
 from livehub.rooms.catalog import Catalog
-from livehub.rooms.fanout import Fanout
+from livehub.rooms.fanout import Fanout, Vocabulary
 from livehub.rooms.gate import Gate
 from livehub.rooms.house import House, HouseLimits
 from livehub.rooms.keys import KEY_LIFE_MS, Keys
@@ -192,7 +195,10 @@ class _Hub:
 
 async def _open_hub(settings: Settings, store: Store, metrics: Metrics, nursery: trio.Nursery) -> _Hub:
     catalog = Catalog(discover(), settings.features, share_emails=settings.privacy.share_emails)
-    vocabularies = {NAMESPACE: EventsVocabulary(catalog)}
+    vocabularies: dict[str, Vocabulary] = {
+        NAMESPACE: EventsVocabulary(catalog),
+        POLLING: PollingVocabulary(),
+    }
     fanout = Fanout(vocabularies, metrics, epoch=store.epoch, flush_s=settings.engine.flush_ms / 1000)
     deadlines, keys = Deadlines(), Keys(store, now_ms)
     rates = Rates() if settings.limits.enabled else None
@@ -211,8 +217,10 @@ async def _open_hub(settings: Settings, store: Store, metrics: Metrics, nursery:
     entrance = Entrance(house, verifier, guests, directory, recovery, deadlines.at, _entrance_limits(settings))
     await _read_pinned(settings, directory, codes)
     gate = Gate(house, rates=rates, seeds={"session.create": codes.seed})
+    voting = Polling(entrance, gate, house, recovery, heartbeat_s=_polling(settings).heartbeat_s)
+    nursery.start_soon(voting.beat)
     endpoint = SocketEndpoint(
-        {NAMESPACE: Events(entrance, gate, fanout)},
+        {NAMESPACE: Events(entrance, gate, fanout), POLLING: voting},
         deadlines,
         metrics,
         connect_timeout_s=settings.engine.connect_timeout_ms / 1000,
@@ -342,8 +350,12 @@ def _entrance_limits(settings: Settings) -> EntranceLimits:
 
 
 def _guest_life_s(settings: Settings) -> float:
-    polling = settings.features.get(Lifecycle.name) or PollingSettings()
-    return float(polling.guest_token_h) * 3_600
+    return float(_polling(settings).guest_token_h) * 3_600
+
+
+def _polling(settings: Settings) -> PollingSettings:
+    found = settings.features.get(Lifecycle.name)
+    return found if isinstance(found, PollingSettings) else PollingSettings()
 
 
 def _replay_limits(settings: Settings) -> ReplayLimits:

@@ -81,6 +81,7 @@ class Command:
     via: Via = Via.SOCKET
     creates: bool = False  # may be asked of a room that does not exist yet
     reads: bool = False  # changes nothing, so it is answered also while the log cannot be written
+    overview: bool = False  # the reply is what all features of the room have to show (`Feature.overview`)
     returns: Any = None  # type of the reply, a TypedDict; None for what only livehub itself asks
     rest: Route | None = None
 

@@ -135,6 +135,10 @@ class Feature:
         """
         return {}
 
+    def overview(self, who: Person) -> Mapping[str, JSON]:
+        """This feature's part of the whole state of its room, as one person may see it."""
+        return {}
+
     def came(self, ask: Ask[None]) -> Outcome:
         """The asker's first connection has just taken a seat here."""
         return NOTHING
@@ -189,6 +193,7 @@ def command(
     via: Via = Via.SOCKET,
     creates: bool = False,
     reads: bool = False,
+    overview: bool = False,
     returns: Any = Done,
     rest: str = "",
 ) -> Callable[[F], F]:
@@ -207,6 +212,7 @@ def command(
         "via": via,
         "creates": creates,
         "reads": reads,
+        "overview": overview,
         "returns": returns,
         "rest": Route.parse(rest) if rest else None,
     }

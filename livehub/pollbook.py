@@ -115,6 +115,16 @@ class Asked:
                 poll["leaders"] = self._leaders()
         return {"poll": poll}
 
+    def after(self, vote: dict[str, JSON], who: Person) -> dict[str, JSON]:
+        """The counts as they are with a vote that is about to be taken, if its voter may see them then."""
+        if not (self.sees(who) or self.poll["resultsVisibility"] == "after_vote"):
+            return {}
+        tally, before = self.tally + marks(self.poll, vote["data"]), self.votes.get(who.id)
+        if before is not None:
+            tally -= marks(self.poll, before.data)
+        votes = len(self.votes) + (before is None)
+        return {"counts": {"currentVoteCount": votes, **counts(self.poll, tally, votes)}}
+
     def ended(self, status: str, at: str) -> dict[str, JSON]:
         """Data of the fact that the poll takes no more votes: `inactive`, or `closed` with what proves the counts."""
         data = {"pollId": self.poll["id"], "results": self.results(status=status), "at": at}

@@ -212,12 +212,30 @@ class RejectedVote(TypedDict):
     timestamp: str
 
 
+class OptionCount(TypedDict):
+    """What an option got; the percentages of a poll add up to 100.0."""
+
+    optionId: str
+    voteCount: int
+    percentage: float
+
+
+class VoteCounts(TypedDict):
+    """Counts as contract 4 has them, by type of poll."""
+
+    currentVoteCount: int
+    voteBreakdown: NotRequired[list[OptionCount]]
+    averageRating: NotRequired[float]
+    ratingDistribution: NotRequired[dict[str, int]]
+    words: NotRequired[list[WordCount]]
+
+
 class Voted(TypedDict):
-    """What became of a vote: one of these, and the results as the voter may see them now."""
+    """What became of a vote: one of these, and the counts if the voter may see them now."""
 
     accepted: NotRequired[AcceptedVote]
     rejected: NotRequired[RejectedVote]
-    results: NotRequired[PollResults]
+    counts: NotRequired[VoteCounts]
 
 
 class GiveawayWinner(TypedDict):

@@ -159,6 +159,11 @@ class Entrance:
         for sid in list(self._sids.get(user_id, ())):
             self._expel(sid, self._inside[sid].peer, reason)
 
+    def sockets_of(self, user_id: str, namespace: str) -> list[Socket]:
+        """The sockets of a person in a namespace."""
+        inside = [self._inside[sid].socket for sid in self._sids.get(user_id, ())]
+        return [socket for socket in inside if socket.namespace == namespace]
+
     def sids(self) -> Iterator[str]:
         """The sids of everybody inside."""
         return iter(self._inside)

@@ -27,10 +27,11 @@ log = logging.getLogger(__name__)
 
 
 class EventsVocabulary:
-    """Facts and views under the names that features declare."""
+    """Facts and views under the names that features declare. What they do not declare is not for clients here."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._shown = catalog.shown
+        self._spoken = {emits.name for _, emits in catalog.emits}
         self._views = catalog.own_of_views
 
     def fact(self, told: Told) -> bytes | None:
@@ -42,8 +43,10 @@ class EventsVocabulary:
             payload = shown.own.fitted(payload, told.own)
         return event_text(NAMESPACE, [shown.event, payload, told.offset])
 
-    def event(self, told: Told) -> bytes:
+    def event(self, told: Told) -> bytes | None:
         """See `livehub.rooms.fanout.Vocabulary`."""
+        if told.name not in self._spoken:
+            return None
         payload = told.data if told.own is NOBODYS else self._views[told.name].fitted(told.data, told.own)
         return event_text(NAMESPACE, [told.name, payload])
 

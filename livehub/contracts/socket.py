@@ -58,6 +58,9 @@ class Socket(Protocol):
     def accept(self, sid: str | None = None, pid: str | None = None) -> None:
         """Answer the CONNECT."""
 
+    def refuse(self, message: str, data: JSON = None) -> None:
+        """Answer the CONNECT with why not."""
+
     def emit(self, name: str, *args: JSON, kind: Kind = Kind.FACT, key: str | None = None) -> None:
         """Send an event."""
 

@@ -13,12 +13,15 @@ There is no way back: what ended is evidence. Starting or ending again is no err
 **Presence.** A participant is present while one of their connections has a seat, and for a grace after the last one is
 gone: a phone that changes cells is no leave. Presenters are not counted. In a crowd the comings and goings of single
 people are noise, and a thousand of them at once a storm: beyond `CROWD_PEOPLE` they are a view, twice a second.
+
+A timer may ring while its cancellation is on its way, and one that became due while the server was away rings before
+anybody could come back. So a ring counts only for somebody who is still `missing`, whose grace is over.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, TypedDict
+from typing import ClassVar, NotRequired, TypedDict
 
 from livehub.feature import (
     EVERYONE,
@@ -39,6 +42,7 @@ from livehub.feature import (
     applies,
     command,
     internal,
+    iso,
     payload,
     setting,
     view,
@@ -46,7 +50,10 @@ from livehub.feature import (
 
 CROWD_PEOPLE = 500
 CROWD_VIEW_EVERY_S = 0.5
+RECOUNTED_MAX = 500
+"""One ask may not write more facts than a room bears; whoever is beyond is counted when they next connect."""
 MANAGES = "sessions:manage"
+PRESENTS = ("sessions:manage", "poll:manage")
 TRANSITIONS = {("draft", "start"): "active", ("draft", "end"): "ended", ("active", "end"): "ended"}
 """Status and command → status. What is missing is refused, unless it is so already."""
 
@@ -77,10 +84,26 @@ class SessionStatus(TypedDict):
     participantCount: int
 
 
+class ParticipantInfo(TypedDict):
+    """Somebody who has joined; `displayName` is "" until they were first there."""
+
+    participantId: str
+    displayName: str
+    isPresent: bool
+
+
+class Participants(TypedDict):
+    """Who has joined, in that order, without presenters; `participantCount` of them are there."""
+
+    participants: list[ParticipantInfo]
+    participantCount: int
+
+
 class Gone(TypedDict):
-    """The grace of somebody who lost connection is over."""
+    """The grace of somebody who lost connection is over; `last` if it was already given anew."""
 
     userId: str
+    last: NotRequired[bool]
 
 
 @dataclass(slots=True)
@@ -101,6 +124,7 @@ class Lifecycle(Feature):
 
     name: ClassVar[str] = "polling"
     Settings = PollingSettings
+    forgets = frozenset({"missing"})
 
     settings: PollingSettings = field(default_factory=PollingSettings)
     status: str = ""
@@ -108,6 +132,7 @@ class Lifecycle(Feature):
     presenter_id: str = ""
     people: dict[str, Participant] = field(default_factory=dict)
     present: int = 0
+    missing: dict[str, int] = field(default_factory=dict)  # present without a connection → until when (ms)
     latest: dict[str, JSON] = field(default_factory=dict)  # who came or went last, for the view of a crowd
 
     @command(
@@ -146,6 +171,27 @@ class Lifecycle(Feature):
         ending = Fact("session.ending", {"at": ask.now})  # polls answer it, so that they close before the session ends
         return Outcome([ending, Fact("session.ended", data, (EVERYONE,))], {**self._shown("ended", ask.now)})
 
+    @command(
+        "session.participants",
+        needs=PRESENTS,
+        key=Key.OPTIONAL,
+        seat=Seating.FREE,
+        via=Via.REST,
+        reads=True,
+        returns=Participants,
+        rest="GET /sessions/{sessionId}/participants",
+    )
+    def everybody(self, ask: Ask[Empty]) -> Outcome:
+        """Show who has joined, and who of them is there."""
+        return Outcome(reply={"participants": self._listed(), "participantCount": self.present})
+
+    def overview(self, who: Person) -> dict[str, JSON]:
+        """How many are there; to presenters, who."""
+        shown: dict[str, JSON] = {"participantCount": self.present}
+        if any(map(who.can, PRESENTS)):
+            shown["participants"] = self._listed()
+        return shown
+
     def came(self, ask: Ask[None]) -> Outcome:
         """Somebody is here, again or for the first time."""
         one = self.people.get(ask.who.id)
@@ -153,35 +199,39 @@ class Lifecycle(Feature):
             return NOTHING
         back = [Cancel(_grace(ask.who.id))]
         if one.present:
-            return Outcome(effects=back)
+            found = Fact("participant.found", {"userId": ask.who.id}, kept=False)
+            return Outcome([found] if ask.who.id in self.missing else [], effects=back)
         name = " ".join(part for part in (ask.who.first_name, ask.who.last_name) if part)
-        data = self._moved(ask, one, self.present + 1)
-        return Outcome([Fact("participant.came", {**data, "displayName": name}, self._to())], effects=back)
+        return Outcome([self._came(ask.who.id, name, ask.at_ms, self.present + 1)], effects=back)
 
     def went(self, ask: Ask[None]) -> Outcome:
         """Somebody's last connection is gone: they may be back in a moment."""
         one = self.people.get(ask.who.id)
-        if one is None or not one.present:
-            return NOTHING
-        due_ms = ask.at_ms + round(self.settings.grace_s * 1000)
-        return Outcome(effects=[After(_grace(ask.who.id), due_ms, "participant.gone", {"userId": ask.who.id})])
+        return NOTHING if one is None or not one.present else self._wait([ask.who.id], ask.at_ms)
 
     def reopened(self, ask: Ask[frozenset[str]]) -> Outcome:
-        """After a restart nobody sits yet: whoever was here has the grace to come back."""
-        missing = [user_id for user_id, one in self.people.items() if one.present and user_id not in ask.payload]
-        due_ms = ask.at_ms + round(self.settings.grace_s * 1000)
-        return Outcome(
-            effects=[After(_grace(user_id), due_ms, "participant.gone", {"userId": user_id}) for user_id in missing]
-        )
+        """After a restart nobody sits yet: whoever was here has the grace to come back, whatever was left of theirs.
+
+        After a trouble people sit of whom nobody was told, or have gone.
+        """
+        here = [(user_id, one) for user_id in sorted(ask.payload) if (one := self.people.get(user_id)) is not None]
+        new = [(user_id, one) for user_id, one in here if not (one.present or one.presents)][:RECOUNTED_MAX]
+        came = [self._came(who, one.name, ask.at_ms, self.present + n) for n, (who, one) in enumerate(new, 1)]
+        gone = [user_id for user_id, one in self.people.items() if one.present and user_id not in ask.payload]
+        waiting = self._wait(gone, ask.at_ms, last=True)
+        return Outcome([*came, *waiting.facts], effects=waiting.effects)
 
     @internal("participant.gone")
     def gone(self, ask: Ask[Gone]) -> Outcome:
-        """The grace is over. Somebody who came back meanwhile has cancelled this."""
-        one = self.people.get(ask.payload["userId"])
-        if one is None or not one.present:
+        """The grace is over, unless it was given anew meanwhile; or they are back."""
+        user_id = ask.payload["userId"]
+        one, due_ms = self.people.get(user_id), self.missing.get(user_id)
+        if one is None or due_ms is None:
             return NOTHING
-        data = self._moved(Ask(None, Person(ask.payload["userId"]), ask.at_ms), one, self.present - 1)
-        return Outcome([Fact("participant.went", data, self._to())])
+        if due_ms > ask.at_ms and not ask.payload.get("last"):
+            return Outcome(effects=[_ring(user_id, due_ms, last=True)])
+        data = self._moved(user_id, one, ask.at_ms, self.present - 1)
+        return Outcome([Fact("participant.went", data, _to(self.present - 1))])
 
     @view("participants.crowd", after=("participant.came", "participant.went"), every_s=CROWD_VIEW_EVERY_S)
     def crowd(self, key: str) -> JSON:
@@ -212,6 +262,7 @@ class Lifecycle(Feature):
         one = self.people[data["userId"]]
         one.present, one.since_ms, one.name = True, at_ms, data["displayName"]
         self.present += 1
+        self.missing.pop(data["userId"], None)
         self.latest = {**data, "came": True}
 
     @applies("participant.went")
@@ -220,7 +271,16 @@ class Lifecycle(Feature):
         one.present = False
         one.attended_ms += at_ms - one.since_ms
         self.present -= 1
+        self.missing.pop(data["userId"], None)
         self.latest = {**data, "came": False}
+
+    @applies("participants.missed")
+    def _on_missed(self, data: dict[str, JSON], at_ms: int) -> None:
+        self.missing |= dict.fromkeys(data["userIds"], data["dueMs"])
+
+    @applies("participant.found")
+    def _on_found(self, data: dict[str, JSON], at_ms: int) -> None:
+        self.missing.pop(data["userId"], None)
 
     def _changes(self, by: str, to: str) -> bool:
         """Whether a command changes the status. Raises `Refused` where it may not."""
@@ -240,13 +300,38 @@ class Lifecycle(Feature):
             participantCount=self.present,
         )
 
-    def _moved(self, ask: Ask[None], one: Participant, present: int) -> dict[str, JSON]:
-        return {"userId": ask.who.id, "participantId": one.id, "at": ask.now, "participantCount": present}
+    def _listed(self) -> list[dict[str, JSON]]:
+        return [
+            {"participantId": one.id, "displayName": one.name, "isPresent": one.present}
+            for one in self.people.values()
+            if not one.presents
+        ]
 
-    def _to(self) -> tuple[str, ...]:
-        """Everybody, unless there are too many to tell of each."""
-        return (EVERYONE,) if self.present <= CROWD_PEOPLE else ()
+    def _came(self, user_id: str, name: str, at_ms: int, present: int) -> Fact:
+        data = {**self._moved(user_id, self.people[user_id], at_ms, present), "displayName": name}
+        return Fact("participant.came", data, _to(present))
+
+    def _wait(self, user_ids: list[str], at_ms: int, *, last: bool = False) -> Outcome:
+        """Give these people the grace, from now."""
+        due_ms = at_ms + round(self.settings.grace_s * 1000)
+        missed = Fact("participants.missed", {"userIds": user_ids, "dueMs": due_ms}, kept=False)
+        return Outcome(
+            [missed] if user_ids else [], effects=[_ring(user_id, due_ms, last=last) for user_id in user_ids]
+        )
+
+    def _moved(self, user_id: str, one: Participant, at_ms: int, present: int) -> dict[str, JSON]:
+        return {"userId": user_id, "participantId": one.id, "at": iso(at_ms), "participantCount": present}
+
+
+def _to(present: int) -> tuple[str, ...]:
+    """Everybody, unless there are too many to tell of each: then the view has it."""
+    return (EVERYONE,) if present <= CROWD_PEOPLE else ()
 
 
 def _grace(user_id: str) -> str:
     return f"grace:{user_id}"
+
+
+def _ring(user_id: str, due_ms: int, *, last: bool) -> After:
+    told = Gone(userId=user_id, last=True) if last else Gone(userId=user_id)
+    return After(_grace(user_id), due_ms, "participant.gone", told)

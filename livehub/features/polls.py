@@ -160,7 +160,8 @@ class Polls(Feature):
             )
         fact = self._voted(asked, ask, data)
         vote_id = fact.data["voteId"]
-        return Outcome([fact], {"accepted": {"voteId": vote_id, "receipt": vote_id, **who, "submittedAt": ask.now}})
+        accepted = {"voteId": vote_id, "receipt": vote_id, **who, "submittedAt": ask.now}
+        return Outcome([fact], {"accepted": accepted, **asked.after(fact.data, ask.who)})
 
     @command("poll.manage", needs="poll:manage", rate="20/10s", returns=PollAck)
     def manage(self, ask: Ask[ManagePoll]) -> Outcome:
@@ -209,7 +210,7 @@ class Polls(Feature):
     )
     def every_poll(self, ask: Ask[Empty]) -> Outcome:
         """Show every poll of a session, with results and one's own vote."""
-        return Outcome(reply={"polls": [visible(asked.results(), asked.own(ask.who)) for asked in self.polls.values()]})
+        return Outcome(reply={"polls": self.overview(ask.who)["polls"]})
 
     @command(
         "poll.read",
@@ -365,6 +366,11 @@ class Polls(Feature):
         """The poll that takes votes, with this person's own."""
         active = [fit(asked.results(), asked.own(who)) for asked in self._active()]
         return {"activePoll": cast(PollResults, active[0]) if active else None}
+
+    def overview(self, who: Person) -> dict[str, JSON]:
+        """Every poll, with what this person may see of its results."""
+        shown = [visible(asked.results(), asked.own(who)) for asked in self.polls.values()]
+        return {"polls": shown, "activePollId": next((asked.poll["id"] for asked in self._active()), None)}
 
     def _active(self) -> list[Asked]:
         """The poll that takes votes, if there is one."""

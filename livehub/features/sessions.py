@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, TypedDict
+from typing import Annotated, Any, ClassVar, NotRequired, TypedDict
 
 from livehub.feature import (
     EVERYONE,
@@ -86,6 +86,18 @@ class SessionInfo(TypedDict):
     presenterId: str
     createdAt: str
     participantCount: int
+
+
+class SessionState(TypedDict):
+    """The whole of a session, as one person may see it. `participants` are shown to presenters."""
+
+    sessionId: str
+    participantId: str | None
+    session: SessionInfo
+    participantCount: NotRequired[int]
+    participants: NotRequired[list[dict[str, JSON]]]
+    activePollId: NotRequired[str | None]
+    polls: NotRequired[list[dict[str, JSON]]]
 
 
 class Admitted(TypedDict):
@@ -219,6 +231,26 @@ class Sessions(Feature):
         """Show a session."""
         self.must_exist()
         return Outcome(reply={**self._info(self._data())})
+
+    @command(
+        "session.state",
+        key=Key.OPTIONAL,
+        seat=Seating.MEMBER,
+        instead="sessions:manage",
+        via=Via.REST,
+        reads=True,
+        overview=True,
+        returns=SessionState,
+        rest="GET /sessions/{sessionId}/state",
+    )
+    def state(self, ask: Ask[Empty]) -> Outcome:
+        """Show the whole of a session: itself, its polls with results, who is there."""
+        self.must_exist()
+        return Outcome(reply={"sessionId": self.room_id, "participantId": self.participants.get(ask.who.id)})
+
+    def overview(self, who: Person) -> dict[str, JSON]:
+        """The session itself."""
+        return {"session": {**self._info(self._data())}}
 
     @internal("session.admit")
     def admit(self, ask: Ask[Admit]) -> Outcome:

@@ -110,12 +110,18 @@ class Fanout:
         self._audiences: dict[str, dict[str, Listeners]] = {}
         self._pending: list[_Item] = []
         self._pending_bytes = 0
+        self._first_waiting: int | None = None  # seq of the oldest fact that waits
         self._last_flush_s = float("-inf")
         self._wake = trio.Event()
 
     def offset(self, seq: int) -> str:
         """Where a client stands that has heard everything up to `seq`."""
         return f"{self._epoch}-{seq}"
+
+    @property
+    def told_seq(self) -> int | None:
+        """Seq up to which everything published has been handed to its listeners; None when nothing waits."""
+        return None if self._first_waiting is None else self._first_waiting - 1
 
     def heard(self, audience: str) -> bool:
         """Whether anybody listens to an audience."""
@@ -168,6 +174,8 @@ class Fanout:
                 text = self._vocabularies[name].fact(told)
                 if text is not None:
                     frames[name, audience] = Frame(text)
+        if frames and self._first_waiting is None:
+            self._first_waiting = fact.seq
         self._queue(fact.audiences, frames)
 
     def show(self, told: Told, *, key: str | None = None) -> None:
@@ -224,6 +232,7 @@ class Fanout:
         if not self._pending:
             return
         items, self._pending, self._pending_bytes = self._pending, [], 0
+        self._first_waiting = None
         self._last_flush_s = trio.current_time()
         audiences = items[0].audiences
         if len(audiences) == 1 and all(item.audiences == audiences for item in items):

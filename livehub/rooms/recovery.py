@@ -13,7 +13,7 @@ is noted on disk before its first byte goes out, and is not begun a second time.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -79,7 +79,7 @@ class Recovery:
                 head, missed = await self._missed(peer, seen)
             if missed:
                 await self._note_try(peer, missed[-1].seq)
-                await self._write(peer, missed, drained)
+                await self.write(peer, self.frames(peer, missed), drained)
         except BaseException:
             self._withdraw(peer)
             raise
@@ -118,24 +118,44 @@ class Recovery:
         peer.hold(self._limits.held_bytes_max)
         head = store.head
         fanout.subscribe(peer, audiences)
-        records = await store.replay(audiences, head, self._limits.max_facts + 1)
+        return head, await self._read(audiences, head)
+
+    async def _read(self, audiences: Mapping[str, int], head: int) -> list[Record]:
+        records = await self._hub.store.replay(audiences, head, self._limits.max_facts + 1)
         expired_ms = self._hub.clock_ms() - self._limits.window_ms
         if len(records) > self._limits.max_facts or (records and records[0].at_ms < expired_ms):
             raise CannotRecover("offset_expired")
-        return head, records
+        return records
 
-    async def _write(self, peer: Peer, records: Sequence[Record], drained: Callable[[], Awaitable[None]]) -> None:
-        frames: list[Frame] = []
+    async def missed_since(self, peer: Peer, offset: object, head: int) -> list[Record]:
+        """What a peer that has heard everything up to an offset missed of the audiences it sits in, up to `head`.
+
+        It began to hear them in the step in which `head` was taken, and is held. Raises `CannotRecover`.
+        """
+        seen = self._seen(offset)
+        audiences = {peer.user_audience: seen}
+        for seat in peer.seats.values():
+            audiences |= dict.fromkeys(seat.audiences, seen)
+        async with self._readers:
+            return await self._read(audiences, head)
+
+    def frames(self, peer: Peer, records: Sequence[Record]) -> Iterator[Frame]:
+        """Missed facts as the peer's vocabulary shows them; some it has no word for."""
+        return self._hub.fanout.render(peer.vocabulary, records, partial(self._own, peer))
+
+    async def write(self, peer: Peer, frames: Iterable[Frame], drained: Callable[[], Awaitable[None]]) -> None:
+        """Write frames of a replay, waiting now and then until they are out: they may be more than an outbox holds."""
+        chunk: list[Frame] = []
         size = 0
-        for frame in self._hub.fanout.render(peer.vocabulary, records, partial(self._own, peer)):
-            frames.append(frame)
+        for frame in frames:
+            chunk.append(frame)
             size += frame.size
             if size >= REPLAY_CHUNK_BYTES:
-                peer.write_past(frames)
-                frames, size = [], 0
+                peer.write_past(chunk)
+                chunk, size = [], 0
                 await drained()
-        if frames:
-            peer.write_past(frames)
+        if chunk:
+            peer.write_past(chunk)
 
     def _own(self, peer: Peer, record: Record, data: dict[str, JSON]) -> JSON:
         """What is this peer's own of a missed fact: only the fact's room can tell, which is open if the peer sits."""

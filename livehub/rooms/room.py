@@ -206,6 +206,8 @@ class Room:
                 raise
             log.exception("command failed: %s", request.command.name)  # a command is pure: nothing has changed
             return
+        if request.command.overview:
+            performed.reply = {**performed.reply, **self.state.overview(request.who)}
         written = Written(self.state, ask, performed, request)
         try:
             self._change_seat(request, written)

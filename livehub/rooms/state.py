@@ -101,6 +101,13 @@ class State:
             shown |= feature.snapshot(who)
         return shown
 
+    def overview(self, who: Person) -> dict[str, JSON]:
+        """All that somebody may know of the room."""
+        shown: dict[str, JSON] = {}
+        for feature in self.features:
+            shown |= feature.overview(who)
+        return shown
+
     def welcome(self, who: Person) -> list[tuple[str, JSON]]:
         """Events for one new connection alone."""
         return [event for feature in self.features for event in feature.welcome(who)]

@@ -14,7 +14,7 @@ from livehub.auth import Verifier, mint
 from livehub.contracts.directory import Directory
 from livehub.contracts.entrance import Entrance, EntranceLimits
 from livehub.contracts.events import NAMESPACE, Events
-from livehub.feature import JSON
+from livehub.feature import JSON, Person
 from livehub.features import discover
 from livehub.features.sessions import SessionSettings
 from livehub.guests import Guests
@@ -105,6 +105,11 @@ class Stage:
         """A token that is believed for an hour from now."""
         now_s = self.hub.clock() / 1000
         return mint(AUTH, **{"user": user, "org": "org", "ttl_s": 3_600, "now_s": now_s, **claims})
+
+    def guest_token(self, session: str, guest_id: str = uuid(900)) -> str:
+        """A guest's token for a session."""
+        guest = Person(guest_id, first_name="Gus", session=session)
+        return self.guests.token(guest, self.hub.clock() / 1000)
 
     async def connect(self, user: str = "anna", **auth: Any) -> FakeSocket:
         """A client connects; it may be turned away."""

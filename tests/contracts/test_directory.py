@@ -8,10 +8,11 @@ import pytest
 from trio.testing import MockClock
 
 from livehub.errors import AuthFailed
+from livehub.feature import Person
 from livehub.features.users import OneUser, PutUser
 from livehub.stores.memory import open_memory
 from tests.contracts.stage import stage
-from tests.kit import ANNA, settle
+from tests.kit import ANNA, settle, uuid
 
 ROOM = "directory:users"
 
@@ -48,3 +49,14 @@ async def test_the_deactivated_are_remembered_across_a_restart(autojump_clock: M
             await set_up.hub.command(ROOM, "user.put", PutUser(user_id="anna", first_name="Anna"))
             await settle()
             assert set_up.directory.recognise(ANNA).first_name == "Anna"
+
+
+async def test_guests_are_not_in_it_and_it_has_no_say_about_them(autojump_clock: MockClock) -> None:
+    async with stage() as set_up:
+        guest = Person(uuid(1), first_name="Gus", session="s1")
+        await set_up.directory.meet(guest)
+        await set_up.hub.command(ROOM, "user.put", PutUser(user_id=guest.id, first_name="Other", active=False))
+        await settle()
+        assert set_up.directory.recognise(guest) == guest
+        facts = await set_up.hub.store.read(ROOM, 0, 10)
+        assert [fact.kind for fact in facts] == ["user.put"]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import jwt
 import pytest
 import trio
 from trio.testing import MockClock
 
 from livehub.contracts.entrance import EXPELLED_CLOSE_S, EntranceLimits
+from livehub.guests import KID
 from livehub.stores.memory import open_memory
-from tests.contracts.stage import FakeSocket, Stage, stage
-from tests.kit import settle
+from tests.contracts.stage import AUTH, FakeSocket, Stage, stage
+from tests.kit import settle, uuid
 
 HOUR_S = 3_600.0
 
@@ -177,6 +179,57 @@ async def test_a_person_has_so_many_connections(autojump_clock: MockClock) -> No
         assert (await set_up.connect("ben")).connected
         set_up.drop(first)
         assert (await set_up.connect("anna")).connected
+
+
+async def test_a_guest_comes_in_to_their_session_and_nowhere_else(autojump_clock: MockClock) -> None:
+    async with stage() as set_up:
+        for session in ("s1", "s2"):
+            await set_up.ask(await set_up.connect("anna"), "session.join", {"sessionId": session})
+        gus = await set_up.connect("", token=f"Bearer {set_up.guest_token('s1')}")
+        assert gus.events("connectionAcknowledged") == [{"userId": uuid(900)}]
+        assert (await set_up.ask(gus, "session.join", {"sessionId": "s1"}))["success"]
+        assert (await set_up.ask(gus, "chat.message.send", {"text": "Hello"}))["success"]
+        (message,) = gus.events("chat.message.new")
+        assert message["author"] == {"id": uuid(900), "firstName": "Gus", "lastName": ""}
+        for name, data in (
+            ("session.join", {"sessionId": "s2"}),
+            ("event.join", {"eventId": "e1"}),
+            ("dm.send", {"recipientId": "anna", "text": "Hi"}),
+        ):
+            refused = await set_up.ask(gus, name, data)
+            assert refused["error"] == {"message": "You do not have permission", "statusCode": 403}, name
+        assert await set_up.hub.store.rooms("event") == []
+
+
+async def test_a_guest_who_was_cut_off_is_back_where_they_were(autojump_clock: MockClock) -> None:
+    async with stage() as set_up:
+        anna = await joined(set_up, "anna")
+        gus = await joined(set_up, "", token=set_up.guest_token("s1"))
+        set_up.drop(gus)
+        await set_up.ask(anna, "chat.message.send", {"text": "missed"})
+        back = await set_up.connect("", token=set_up.guest_token("s1"), pid=gus.pid, offset=offset(gus))
+        assert (back.sid, texts(back)) == (gus.sid, ["missed"])
+
+
+async def test_a_guests_connection_ends_with_its_token_too(autojump_clock: MockClock) -> None:
+    async with stage(limits=EntranceLimits(expiry_grace_s=30.0)) as set_up:
+        token = set_up.guest_token("s1")
+        gus = await set_up.connect("", token=token)
+        await trio.sleep(24 * HOUR_S + 29)
+        assert gus.connected
+        await trio.sleep(2)
+        assert not gus.connected
+        back = await set_up.connect("", token=token)
+        assert back.events("systemError") == [{"message": "Authentication failed", "reason": "token_expired"}]
+
+
+async def test_a_token_that_only_says_it_is_a_guests_is_refused(autojump_clock: MockClock) -> None:
+    async with stage() as set_up:
+        claims = {"sub": uuid(900), "sid": "s1", "name": "", "exp": 4_000_000_000}
+        forged = jwt.encode(claims, AUTH.secret, "HS256", headers={"kid": KID})
+        back = await set_up.connect("", token=forged)
+        assert back.events("systemError") == [{"message": "Authentication failed", "reason": "token_invalid"}]
+        assert set_up.hub.meter.counts["refused token_invalid"] == 1
 
 
 def payload_of(user_id: str) -> object:

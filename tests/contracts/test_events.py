@@ -124,4 +124,5 @@ def test_a_fact_is_shown_as_its_event_with_its_offset() -> None:
     assert text.startswith(b"2/events,")
     assert orjson.loads(text[9:]) == ["chat.message.deleted", {"messageId": "m"}, "e-7"]
     assert speak.fact(told("session.joined", {"userId": "anna"}, "e-8")) is None
-    assert speak.event(told("a.view", {"x": 1}, "e-9")) == b'2/events,["a.view",{"x":1}]'
+    assert speak.event(told("slide.update", {"x": 1}, "e-9")) == b'2/events,["slide.update",{"x":1}]'
+    assert speak.event(told("a.view", {"x": 1}, "e-9")) is None  # of another contract

@@ -19,6 +19,7 @@ from livehub.rooms.catalog import Catalog
 from tests.contracts.toys import inventory
 from tests.endtoend.node import INTEROP, node_command
 
+DOCS = Path(__file__).parents[2] / "docs"
 COMPILE_TIMEOUT_S = 100
 HOOK, PANEL = "hooks/useSocket.ts", "components/ChatPanel.tsx"
 FAULT = re.compile(r"^(\w+)\.ts\(\d+,\d+\): error (.*(?:\n .*)*)", re.MULTILINE)
@@ -83,11 +84,17 @@ def interop(name: str) -> str:
     return (INTEROP / name).read_text()
 
 
+def documented() -> str:
+    """The example for front-end developers."""
+    return (DOCS / "clients.md").read_text().split("```ts\n")[1].split("```")[0]
+
+
 def test_the_quick_start_compiles_untyped_and_typed(tmp_path: Path) -> None:
     hook, panel = interop("quickstart.tsx").split("// components/ChatPanel.tsx\n")
     common = {PANEL: panel, "hooks/useAuth.ts": interop("useAuth.ts"), "types/realtime.d.ts": types()}
     typed = {HOOK: interop("useSocket.typed.ts"), "hooks/typed.ts": interop("typed.ts")}
     files = {f"untyped/{name}": text for name, text in {**common, HOOK: hook}.items()}
+    files |= {"docs/livehub.d.ts": types(), "docs/example.ts": f"declare const token: string;\n{documented()}"}
     files |= {f"typed/{name}": text for name, text in {**common, **typed}.items()}
     done = compiled(tmp_path, {**files, "ambient.d.ts": interop("ambient.d.ts")})
     assert done.stdout == ""

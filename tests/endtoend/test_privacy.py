@@ -16,9 +16,10 @@ import httpx
 import pytest
 import trio
 
-from livehub.contracts.events import NAMESPACE
+from livehub.contracts.events import NAMESPACE, EventsVocabulary
 from livehub.contracts.inventory import Inventory
 from livehub.feature import Seating
+from livehub.rooms.fanout import Told as Said
 from tests.endtoend.leaks import Secret, Told, leaks, values
 from tests.endtoend.listeners import Listener
 from tests.endtoend.people import CATALOG, CLAIMS, MODERATORS, SEATED, People
@@ -77,6 +78,13 @@ async def test_e_mail_addresses_are_shown_to_everybody_where_that_is_switched_on
             page = await server.request("GET", "/api/sessions/s/questions", server.token("bob"))
             assert [question["authorEmail"] for question in page.json()["questions"]] == ["ada@example.org", ""]
             nursery.cancel_scope.cancel()
+
+
+def test_views_of_other_contracts_are_not_spoken_here() -> None:
+    vocabulary = EventsVocabulary(CATALOG)
+    views = {view.name for features in CATALOG.features.values() for feature in features for view in feature.views()}
+    for name in views - EVENTS:
+        assert vocabulary.event(Said(name, {"userId": SECRET}, "", 0, "session:s", "session:s")) is None, name
 
 
 def _readings() -> Iterator[str]:

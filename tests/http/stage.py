@@ -27,7 +27,8 @@ BODY_BYTES_MAX = 1_000
 
 def address(scope: Mapping[str, Any]) -> str:
     """What a request says of where it comes from."""
-    return dict(scope["headers"]).get(b"x-test-address", b"192.0.2.1").decode()
+    told: bytes = dict(scope["headers"]).get(b"x-test-address", b"192.0.2.1")
+    return told.decode()
 
 
 @dataclass

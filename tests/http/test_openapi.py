@@ -13,10 +13,12 @@ from trio.testing import MockClock
 
 import livehub
 from livehub.features import discover
+from livehub.http.join import paths
 from livehub.http.openapi import openapi
 from livehub.rooms.catalog import Catalog
 from tests.contracts.toys import catalog as toys
 from tests.http.stage import stage
+from tests.kit import settle
 
 METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
 
@@ -24,7 +26,7 @@ METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
 def documents() -> list[Any]:
     return [
         pytest.param(openapi(toys()), id="toys"),
-        pytest.param(openapi(Catalog(discover())), id="livehub"),
+        pytest.param(openapi(Catalog(discover()), paths()), id="livehub"),
     ]
 
 
@@ -71,11 +73,11 @@ async def test_it_tells_the_routes_that_are_served(autojump_clock: MockClock) ->
         served = {
             (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
             for rule in set_up.app.url_map.iter_rules()
-            if rule.endpoint.startswith("api.") and not rule.rule.endswith("openapi.json")
+            if rule.endpoint.startswith(("api.", "join.")) and not rule.rule.endswith("openapi.json")
             for method in rule.methods or ()
             if method in METHODS
         }
-    document = openapi(Catalog(discover()))
+    document = openapi(Catalog(discover()), paths())
     assert served == {(method.upper(), path) for path, item in document["paths"].items() for method in item}
 
 
@@ -83,7 +85,7 @@ async def test_it_is_served(autojump_clock: MockClock) -> None:
     async with stage() as set_up:
         status, told = await set_up.request("GET", "/api/openapi.json")
     assert status == 200
-    assert told == openapi(Catalog(discover()))
+    assert told == openapi(Catalog(discover()), paths())
 
 
 def test_every_command_with_a_route_is_told_once() -> None:
@@ -162,6 +164,26 @@ def test_a_body_without_what_it_needs_is_required() -> None:
     fields = put["requestBody"]["content"]["application/json"]["schema"]
     assert fields["required"] == ["firstName"]
     assert "userId" not in fields["properties"]
+
+
+async def test_joining_is_told_as_it_is_served(autojump_clock: MockClock) -> None:
+    document = openapi(Catalog(discover()), paths())
+    takes = body(document, "session.enter")
+    for good in ({}, {"displayName": "Gus"}, {"displayName": None}):
+        assert takes.is_valid(good)
+    for bad in ({"displayName": " "}, {"displayName": "x" * 101}, {"surplus": 1}):
+        assert not takes.is_valid(bad)
+    assert operations(document)["session.enter"]["security"] == [{}, {"token": []}]
+    assert "image/svg+xml" in operations(document)["session.qr"]["responses"]["200"]["content"]
+    async with stage() as set_up:
+        _, made = await set_up.request("POST", "/api/sessions", "olga", {"id": "s1"})
+        await settle()
+        status, told = await set_up.request("POST", f"/api/sessions/{made['slug']}/join", body={"displayName": "Gus"})
+        assert status == 200, told
+        answer(document, "session.enter", 200).validate(told)
+        status, told = await set_up.request("POST", "/api/sessions/wrong/join")
+        assert status == 404, told
+        answer(document, "session.enter", 404).validate(told)
 
 
 async def test_what_is_served_fits_what_is_told(autojump_clock: MockClock) -> None:

@@ -9,13 +9,15 @@ import trio
 from trio.testing import MockClock
 
 from livehub.errors import Refused
-from livehub.feature import JSON, Via
-from livehub.rooms.gate import EVENT_NAME_SHOWN_CHARS_MAX, Knock
+from livehub.feature import JSON, Person, Via
+from livehub.features import discover
+from livehub.features.sessions import SessionSettings, slug_of
+from livehub.rooms.gate import EVENT_NAME_SHOWN_CHARS_MAX, Gate, Knock
 from livehub.rooms.house import HouseLimits
 from livehub.rooms.peer import Answer
 from livehub.rooms.rates import Rates
 from livehub.stores.memory import open_memory
-from tests.kit import ANNA, BEN, Ears, HubUnderTest, Reply, ears, open_hub, person, settle, uuid
+from tests.kit import ANNA, BEN, OWNER, Ears, HubUnderTest, Reply, ears, open_hub, person, settle, uuid
 from tests.rooms.toys import Counter, Messenger
 
 VIP = person("vip", tier="vip")
@@ -321,6 +323,48 @@ async def test_somebody_who_goes_while_waiting_at_a_full_inbox_leaves_the_key_fr
         with trio.fail_after(10):
             answer = await (await hub.ask("toy.add", data, device)).answer()
         assert not answer.replayed
+
+
+async def test_a_guest_is_let_into_one_room_only(autojump_clock: MockClock) -> None:
+    async with open_hub(Counter, Messenger) as hub:
+        guest = ears(Person("guest", permissions=frozenset({"toy:staff"}), session="s1"), eventId="e1")
+        await sit(hub, guest)
+        assert await hub.do("toy.add", {}, guest) == {"total": 1}
+        refusal = await refused(hub, "toy.join", {"sessionId": "s2"}, guest)
+        assert (refusal.message, refusal.status, refusal.code) == ("You do not have permission", 403, "forbidden")
+        rest: dict[str, Any] = {"who": guest.peer.person, "door": Via.REST}
+        assert await hub.do("toy.read", {}, room_id="s1", **rest) == {"total": 1}
+        assert (await refused(hub, "toy.read", {}, room_id="s2", **rest)).code == "forbidden"
+        assert list(hub.house.rooms) == ["session:s1"]
+
+
+async def test_a_guest_names_no_event(autojump_clock: MockClock) -> None:
+    """Neither in the payload nor in the handshake: the session would come to belong to it."""
+    async with open_hub(*discover(), settings={"sessions": SessionSettings(auto_create=True)}) as hub:
+        await hub.do("session.join", {"sessionId": "s1"}, ears(ANNA))
+        guest = ears(Person("guest", session="s1"), eventId="e1")
+        await hub.do("session.join", {"sessionId": "s1", "eventId": "e2"}, guest)
+        assert await hub.store.rooms("event") == []
+        await hub.do("session.join", {"sessionId": "s1"}, ears(BEN, eventId="e1"))
+        assert await hub.store.rooms("event") == ["event:e1"]
+
+
+async def test_the_registry_is_one_room(autojump_clock: MockClock) -> None:
+    async with open_hub(*discover()) as hub:
+        page = await hub.do("session.list", {}, who=ANNA, door=Via.REST)
+        assert page == {"sessions": [], "hasMore": False}
+        assert list(hub.house.rooms) == ["registry:sessions"]
+
+
+async def test_some_commands_get_seeds_that_were_chosen(autojump_clock: MockClock) -> None:
+    async with open_hub(*discover()) as hub:
+        seeds = iter([5])
+        gate = Gate(hub.house, rates=None, seeds={"session.create": lambda: next(seeds)})
+        reply = Reply()
+        await gate.ask("session.create", {}, Knock(OWNER, reply, door=Via.REST, room_id="s1"))
+        assert (await reply.answer()).reply["slug"] == slug_of(5)
+        await gate.ask("session.read", {}, Knock(OWNER, again := Reply(), door=Via.REST, room_id="s1"))
+        assert (await again.answer()).reply["slug"] == slug_of(5)
 
 
 async def test_refusals_at_the_gate_are_counted(autojump_clock: MockClock) -> None:

@@ -15,6 +15,7 @@ from livehub.feature import (
     JSON,
     VIEW_EVERY_S,
     Ask,
+    Emits,
     Empty,
     Fact,
     Feature,
@@ -47,6 +48,7 @@ class Counters(Feature):
 
     name: ClassVar[str] = "counters"
     audiences: ClassVar[Mapping[str, str]] = {STAFF: "toy:staff", EVERYONE: ""}
+    emits = tuple(Emits(name, dict[str, JSON], "Figures.") for name in ("c.count", "c.all", "c.none"))
 
     counts: dict[str, int] = field(default_factory=dict)
     computed: int = 0

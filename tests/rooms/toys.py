@@ -89,6 +89,7 @@ class Counter(Feature):
         Emits("toy.added", Total, "The count went up.", render=lambda data, _: {"total": data["total"]}),
         Emits("toy.said", Said, "Somebody spoke, or whispered.", of=("toy.said", "toy.whispered"), render=_told),
         Emits("toy.total", Total, "The count."),
+        Emits("toy.waved", Said, "Somebody waved."),
     )
 
     total: int = 0

@@ -16,6 +16,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import trio
@@ -172,17 +173,12 @@ class _Hub:
 
     def _reception(self, settings: Settings) -> Reception:
         server = settings.server
-
-        def address(scope: Mapping[str, Any]) -> str:
-            peer = (scope.get("client") or ("", 0))[0]
-            return client_address(peer, read_headers(scope["headers"]), server.trust_proxy)
-
         return Reception(
             self.codes,
             self.guests,
             now_ms,
             self.metrics.refused,
-            address,
+            partial(address_of, trust_proxy=server.trust_proxy),
             Delays() if settings.limits.enabled else None,
             Site(server.public_url, server.certfile is not None, server.trust_proxy),
         )
@@ -242,6 +238,12 @@ async def _read_pinned(settings: Settings, directory: Directory, codes: Codes) -
         await codes.ready()
     if patience.cancelled_caught:
         raise StoreError(f"users and sessions could not be read from {settings.store.data}; see the log lines above")
+
+
+def address_of(scope: Mapping[str, Any], *, trust_proxy: bool) -> str:
+    """Where a request came from, by the same rule as a handshake."""
+    peer = (scope.get("client") or ("", 0))[0]
+    return client_address(peer, read_headers(scope["headers"]), trust_proxy)
 
 
 class _Admission:

@@ -10,12 +10,14 @@ from typing import Any
 
 import attrs
 import httpx
+import jwt
 import pytest
 import trio
 
 from livehub import app
 from livehub.auth import mint
 from livehub.errors import ConfigError
+from livehub.features.lifecycle import PollingSettings
 from livehub.settings import AuthSection, RuntimeSection, ServerSection, Settings, StoreSection
 
 AUTH = AuthSection(secret="a secret of at least thirty-two bytes")
@@ -107,6 +109,43 @@ async def test_a_stranger_is_told_nothing(tmp_path: Path) -> None:
                 "success": False,
                 "error": {"message": "Authentication failed", "statusCode": 401},
             }
+
+
+async def test_a_guest_joins_with_the_code_and_is_the_same_after_a_restart(tmp_path: Path) -> None:
+    admin = bearer("grace", "ADMIN")
+    async with serving(settings(tmp_path)) as client:
+        made = (await client.post("/api/sessions", json={"id": "s1"}, headers=admin)).json()
+        first = await client.post(f"/api/sessions/{made['slug']}/join", json={"displayName": "Gus"})
+        assert first.status_code == 200, first.text
+        assert (await client.post("/api/sessions/AAAAAA/join")).status_code == 404
+    async with serving(settings(tmp_path)) as client:
+        guest = {"Authorization": f"Bearer {first.json()['token']}"}
+        again = await client.post(f"/api/sessions/{made['slug']}/join", headers=guest)
+        assert again.json()["participantId"] == first.json()["participantId"]
+        read = await client.get("/api/sessions/s1", headers=guest)
+        assert (read.status_code, read.json()["participantCount"]) == (200, 1)
+        drawn = await client.get("/api/sessions/s1/qr.svg", headers=guest)
+        assert f"<title>{str(client.base_url).rstrip('/')}/join/{made['slug']}</title>" in drawn.text
+        listed = await client.get("/api/sessions", headers=admin)
+        assert [one["slug"] for one in listed.json()["sessions"]] == [made["slug"]]
+
+
+async def test_a_guests_token_lasts_as_long_as_it_is_set(tmp_path: Path) -> None:
+    chosen = attrs.evolve(settings(tmp_path), features={"polling": PollingSettings(guest_token_h=2.0)})
+    async with serving(chosen) as client:
+        admin = bearer("grace", "ADMIN")
+        made = (await client.post("/api/sessions", json={"id": "s1"}, headers=admin)).json()
+        told = (await client.post(f"/api/sessions/{made['slug']}/join")).json()
+        claims = jwt.decode(told["token"], options={"verify_signature": False})
+        assert claims["exp"] - claims["iat"] == 2 * 3_600
+
+
+@pytest.mark.parametrize(("trust_proxy", "expected"), [(False, "127.0.0.1"), (True, "203.0.113.9")])
+def test_the_address_of_a_request_is_that_of_a_handshake(trust_proxy: bool, expected: str) -> None:
+    headers = [(b"host", b"a.test"), (b"x-forwarded-for", b"10.0.0.1, 203.0.113.9")]
+    scope = {"client": ("127.0.0.1", 4321), "headers": headers}
+    assert app.address_of(scope, trust_proxy=trust_proxy) == expected
+    assert app.address_of({"client": None, "headers": []}, trust_proxy=trust_proxy) == ""
 
 
 async def test_a_foreign_page_may_not_connect(tmp_path: Path) -> None:

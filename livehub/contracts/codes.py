@@ -21,6 +21,9 @@ from livehub.rooms.request import Request
 
 SEED_KEPT_S = 60.0
 SEEDS_KEPT_MAX = 10_000
+REGISTRATION_S = 1.0
+"""A session is acknowledged some milliseconds before the registry has heard of it."""
+LOOK_EVERY_S = 0.02
 
 
 class Codes:
@@ -38,6 +41,16 @@ class Codes:
     def find(self, slug: str) -> str | None:
         """The session that a code opens, however it is capitalised."""
         return self._registry.find(slug)
+
+    async def seek(self, slug: str) -> str | None:
+        """As `find`, but whoever comes with a code that was given out just now waits until its session is known."""
+        patience_s = trio.current_time() + REGISTRATION_S
+        while (found := self.find(slug)) is None and slug.upper() in self._kept:
+            if trio.current_time() >= patience_s:
+                break
+            # A look every 20 ms, hardly ever a second one: cheaper than an event for every session that is made.
+            await trio.sleep(LOOK_EVERY_S)
+        return found
 
     def seed(self) -> int:
         """A seed for the creation of a session, whose code nobody else has or is about to get."""

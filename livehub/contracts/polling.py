@@ -73,7 +73,8 @@ class Polling:
         session_id = _named(auth, peer.query, "sessionId") or peer.person.session
         last = _named(auth, peer.query, "lastEventId")
         about = {"connectionId": peer.sid, "serverVersion": livehub.__version__}
-        self._emit(socket, "connection:established", session_id, about, last or self._hub.fanout.offset(0))
+        stands = last if self._recovery.knows(last) else self._hub.fanout.offset(0)
+        self._emit(socket, "connection:established", session_id, about, stands)
         if session_id:
             await self._take_part(socket, peer, session_id, last)
         if not peer.gone:
@@ -120,7 +121,7 @@ class Polling:
 
         joined = await self._ask("session.join", session_id, peer, Via.SOCKET, seated)
         if isinstance(joined, Refused):
-            self._fault(socket, "session.join", session_id, joined)
+            self._fault(socket, session_id, "session.join", session_id, joined)
             return
         if last:
             try:
@@ -139,7 +140,7 @@ class Polling:
     async def _show_state(self, socket: Socket, peer: Peer, session_id: str, head: int, reason: str) -> None:
         state = await self._ask("session.state", session_id, peer, Via.REST, lambda: None)
         if isinstance(state, Refused):
-            self._fault(socket, "session.state", session_id, state)
+            self._fault(socket, session_id, "session.state", session_id, state)
             return
         why = {"reason": reason} if reason else {}
         offset = self._hub.fanout.offset(head)
@@ -168,7 +169,7 @@ class Polling:
         session_id = next((room.partition(":")[2] for room in peer.seats if room.startswith("session:")), "")
         if isinstance(result, Refused):
             entity = data.get("pollId") if isinstance(data, dict) else None
-            self._fault(socket, str(name)[:64], str(entity)[:128] if entity is not None else "", result)
+            self._fault(socket, session_id, str(name)[:64], "" if entity is None else str(entity)[:128], result)
             ack = result.body()
         elif (rejected := result.reply.get("rejected")) is not None:
             self._emit(socket, "vote:rejected", session_id, rejected)
@@ -187,12 +188,12 @@ class Polling:
         if ack_id is not None:
             socket.acknowledge(ack_id, ack)
 
-    def _fault(self, socket: Socket, name: str, entity_id: str, refusal: Refused) -> None:
+    def _fault(self, socket: Socket, session_id: str, name: str, entity_id: str, refusal: Refused) -> None:
         context = {"eventName": name, **({"entityId": entity_id} if entity_id else {})}
         told: dict[str, JSON] = {"errorCode": refusal.code, "message": refusal.message, "requestContext": context}
         if refusal.retry_after_ms is not None:
             told["retryAfterMs"] = refusal.retry_after_ms
-        self._emit(socket, "error:general", "", told)
+        self._emit(socket, "error:general", session_id, told)
 
     def _emit(
         self, socket: Socket, name: str, session_id: str, payload: dict[str, JSON], offset: str | None = None

@@ -98,7 +98,7 @@ class Reception:
 
     async def session(self, slug: str, scope: Mapping[str, Any]) -> str:
         """The session that a code opens. Raises `Refused` (404, 429)."""
-        session_id = self.codes.find(slug)
+        session_id = await self.codes.seek(slug)
         if session_id is None:
             self.refused("wrong_code")
             if self.delays is not None:

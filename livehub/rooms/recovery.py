@@ -127,6 +127,14 @@ class Recovery:
             raise CannotRecover("offset_expired")
         return records
 
+    def knows(self, offset: object) -> bool:
+        """Whether an offset is one of this log's."""
+        try:
+            self._seen(offset)
+        except CannotRecover:
+            return False
+        return True
+
     async def missed_since(self, peer: Peer, offset: object, head: int) -> list[Record]:
         """What a peer that has heard everything up to an offset missed of the audiences it sits in, up to `head`.
 

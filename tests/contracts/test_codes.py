@@ -12,7 +12,7 @@ import trio
 from trio.testing import MockClock
 
 from livehub.contracts import codes as module
-from livehub.contracts.codes import SEED_KEPT_S, Codes
+from livehub.contracts.codes import REGISTRATION_S, SEED_KEPT_S, Codes
 from livehub.errors import Refused, Unavailable
 from livehub.feature import Person, Via
 from livehub.features import discover
@@ -54,6 +54,38 @@ async def test_a_session_is_found_by_the_code_it_was_acknowledged_with(autojump_
         assert set(slug) <= set(SLUG_LETTERS)
         assert (codes.find(slug), codes.find(slug.lower())) == ("s1", "s1")
         assert codes.find("A" * SLUG_CHARS) is None
+
+
+async def test_a_code_that_was_given_out_just_now_is_waited_for(autojump_clock: MockClock) -> None:
+    """The ack of a creation comes before the registry has heard of it."""
+    async with reception() as (hub, codes):
+        hub.store.hold_commits = held = trio.Event()
+        reply = await hub.ask("session.create", {}, who=OWNER, door=Via.REST, room_id="s1")
+        found: list[str | None] = []
+
+        async def seek(slug: str) -> None:
+            found.append(await codes.seek(slug))
+
+        async with trio.open_nursery() as nursery:
+            await settle()
+            slug = next(iter(codes._kept))
+            nursery.start_soon(seek, slug.lower())
+            await trio.sleep(0.5)
+            assert found == []
+            held.set()
+        assert found == ["s1"]
+        assert (await reply.answer()).reply["slug"] == slug
+
+
+async def test_a_code_of_nobody_is_not_waited_for_and_one_that_came_to_nothing_not_for_long(
+    autojump_clock: MockClock,
+) -> None:
+    async with reception() as (_, codes):
+        began_s = trio.current_time()
+        assert await codes.seek("A" * SLUG_CHARS) is None
+        assert trio.current_time() == began_s
+        assert await codes.seek(slug_of(codes.seed())) is None
+        assert trio.current_time() - began_s == pytest.approx(REGISTRATION_S, abs=0.03)
 
 
 async def test_codes_are_known_after_a_restart(autojump_clock: MockClock) -> None:

@@ -33,6 +33,7 @@ CLAIMS: dict[str, dict[str, Any]] = {
     "cut": {"role": "MEMBER"},  # like the deputy
     "late": {"role": "MEMBER"},  # joins after all was said
     "voter": {"role": "MEMBER"},  # does nothing but vote
+    "hidden": {"role": "MEMBER"},  # does nothing but vote in an anonymous poll
     "anonymous": {"role": "MEMBER"},  # does nothing but ask anonymously
     "asker": {"role": "MEMBER"},  # whose questions never become public
     "uploader": {"role": "MEMBER"},  # whose slides are shown
@@ -46,11 +47,16 @@ CLAIMS: dict[str, dict[str, Any]] = {
     "gone": {"role": "MEMBER"},  # is not let in
     "backend": {"permissions": ["backend:publish"]},  # has no client
 }
+VISITOR = "visitor"
+"""A guest, who got in with the code of the session and has a token of the server's making."""
+STRANGER = "stranger"
+"""Somebody without a token."""
+EVERYBODY = (*CLAIMS, VISITOR, STRANGER)
 MODERATORS = frozenset({"owner", "moderator", "deputy"})
 SEATED = MODERATORS | {
-    "speaker", "ada", "bob", "cut", "late", "voter", "anonymous", "asker", "uploader", "teammate",
+    "speaker", "ada", "bob", "cut", "late", "voter", "hidden", "anonymous", "asker", "uploader", "teammate", "visitor",
 }  # fmt: skip
-IN_EVENT = SEATED | {"guest"}
+IN_EVENT = (SEATED | {"guest"}) - {VISITOR}
 WATCHERS = frozenset({"owner", "analyst"})
 PUBLISHERS = frozenset({"owner", "backend"})
 
@@ -113,7 +119,7 @@ class People:
         self._nursery = nursery
         self._http = http
         self._answers: list[Told] = []
-        self._tags: dict[str, str] = {}
+        self._ids: dict[str, str] = {}
         self._tokens: dict[str, str] = {}
         domain = self.plant("an e-mail address", fields={"authorEmail": MODERATORS}) + ".example"
         for name, claims in CLAIMS.items():
@@ -129,7 +135,7 @@ class People:
 
     def id(self, name: str) -> str:
         """The user id of a person."""
-        return f"{name}-{self._tags[name]}"
+        return self._ids[name]
 
     async def enters(self, name: str) -> Listener:
         """Have somebody connect."""
@@ -174,6 +180,14 @@ class People:
         self.calls.append(Call(who, command, route.method, target, body or {}, used, answer.json()))
         return dict(answer.json())
 
+    async def gets_in(self, slug: str) -> None:
+        """Have the visitor bring the code of a session."""
+        name = self.plant("the name of the visitor", {VISITOR})
+        answer = await self.requests(VISITOR, "POST", f"/api/sessions/{slug}/join", {"displayName": name})
+        assert answer.is_success, answer.text
+        self._ids[VISITOR] = self.plant("who the visitor is", {VISITOR}, text=answer.json()["participantId"])
+        self._tokens[VISITOR] = self.plant("the token of the visitor", {VISITOR}, text=answer.json()["token"])
+
     async def requests(
         self, who: str, method: str, target: str, body: dict[str, Any] | None = None, used: str = ""
     ) -> httpx.Response:
@@ -200,15 +214,15 @@ class People:
             for text in client.private
             if text
         ]
-        tokens = [Secret(f"the token of {name}", token) for name, token in self._tokens.items()]
-        return self.secrets + private + tokens
+        return self.secrets + private
 
     def _introduce(self, name: str, claims: dict[str, Any], domain: str) -> None:
         fields = {"topEntries": SEATED} if name in ON_LEADERBOARD else {}
         tag = self.plant(f"who {name} is", ID_KNOWERS.get(name, frozenset()) | {name}, fields)
-        self._tags[name] = tag
+        self._ids[name] = f"{name}-{tag}"
         seen = {"authorEmail": MODERATORS} if name in ASKERS else {}
         mail = f"{self.plant(f'the e-mail address of {name}', fields=seen)}@{domain}"
         org = self.plant(f"the organisation of {name}", ORG_KNOWERS.get(name, ()))
         person = f"{name.capitalize()}{tag} Walker{tag}"
         self._tokens[name] = self.server.token(self.id(name), name=person, email=mail, orgId=org, **claims)
+        self.plant(f"the token of {name}", text=self._tokens[name])

@@ -7,7 +7,7 @@ that needs an id or takes a query of a new kind fails here until it is told what
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -55,7 +55,7 @@ async def look_everywhere(people: People, who: str, found: list[Route]) -> dict[
     return {address: (answer.status_code, answer.text) for address, answer in answers.items()}
 
 
-async def everybody_looks(people: People, everybody: list[str]) -> None:
+async def everybody_looks(people: People, everybody: Sequence[str]) -> None:
     """Everybody asks for everything, and for what is served beside the API."""
     found = await routes(people)
     async with trio.open_nursery() as nursery:

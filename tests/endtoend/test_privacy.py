@@ -22,17 +22,15 @@ from livehub.feature import Seating
 from livehub.rooms.fanout import Told as Said
 from tests.endtoend.leaks import Secret, Told, leaks, values
 from tests.endtoend.listeners import Listener
-from tests.endtoend.people import CATALOG, CLAIMS, MODERATORS, SEATED, People
+from tests.endtoend.people import CATALOG, EVERYBODY, MODERATORS, SEATED, STRANGER, People
 from tests.endtoend.routes import DOCUMENT, everybody_looks, routes
 from tests.endtoend.stage import key
-from tests.endtoend.walk import settle, walk
+from tests.endtoend.walk import SECRET_POLL, settle, walk
 from tests.harness import Server
 
 INVENTORY = Inventory(CATALOG, NAMESPACE)
 EVENTS = {told.name for told in INVENTORY.told}
 COMMANDS = {asked.name for asked in INVENTORY.asked}
-STRANGER = "stranger"
-"""Somebody without a token."""
 SECRET = "x0123456789abcdef?"
 
 
@@ -48,7 +46,7 @@ async def people(tmp_path: Path) -> AsyncIterator[People]:
 async def test_nobody_is_told_a_secret(people: People) -> None:
     await walk(people)
     await settle(people)
-    await everybody_looks(people, [*CLAIMS, STRANGER])
+    await everybody_looks(people, EVERYBODY)
     await _try(people)
     await people.clients["ada"].hears("mood.analytics.updated")
     await _check_walk(people)
@@ -156,6 +154,10 @@ def _check_own(people: People) -> None:
         for team in values(told, "myTeamId"):
             assert team is None or team in people.teams.get(told.who, ()), told
             seen["team"] |= {told.who} if team else set()
+        for poll in values(told, "poll"):
+            if poll["id"] == people.path_ids["pollId"][SECRET_POLL]:
+                assert "totalVotes" not in poll or told.who in MODERATORS, told
+            assert "correctOptionId" not in poll, told
     for who, client in people.clients.items():
         for snapshot in client.payloads("session.snapshot"):
             for question in snapshot["questions"]:

@@ -10,12 +10,14 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from tests.endtoend.people import IN_EVENT, MODERATORS, PUBLISHERS, SEATED, WATCHERS, People
+from tests.endtoend.people import IN_EVENT, MODERATORS, PUBLISHERS, SEATED, VISITOR, WATCHERS, People
 
 REMINDED_BEFORE = timedelta(minutes=15)
 REMINDED_AFTER_S = 3.0
 """From the planning of the session to its first reminder."""
-FIGURES = {"totalMessages": 5, "pollVotes": 6, "questionsAsked": 6, "questionUpvotes": 1, "reactions": 3}
+SECRET_POLL, CLOSED_POLL = 0, 2
+"""Places in the list of all polls."""
+FIGURES = {"totalMessages": 5, "pollVotes": 7, "questionsAsked": 6, "questionUpvotes": 1, "reactions": 3}
 """What a dashboard shows of it in the end."""
 EVERYBODY_THEN = SEATED - {"late"}
 CUT_OFF = ("cut", "deputy")
@@ -28,6 +30,7 @@ async def walk(people: People) -> None:
     await _gather(people)
     await _react(people)
     await _chat(people)
+    await _prepare_polls(people)
     await _poll(people)
     await _ask(people)
     await _ask_first(people)
@@ -50,6 +53,7 @@ async def _prepare(people: People) -> None:
     people.plant("the code of the session", SEATED, text=made["slug"])
     await people.sends("owner", "session.update", {"title": f"{title} II"}, sessionId=session)
     await people.sends("owner", "session.start", sessionId=session)
+    await people.gets_in(made["slug"])
     await people.sends("owner", "session.create", {"id": f"past-{session}"})
     await people.sends("owner", "session.end", sessionId=f"past-{session}")
     person = {"firstName": "Gone", "email": people.plant("the address of a person who is managed", {"owner"})}
@@ -63,7 +67,8 @@ async def _gather(people: People) -> None:
     """Everybody comes; two are cut off at once."""
     for name in CONNECTED:
         await people.enters(name)
-    for name in (*sorted(EVERYBODY_THEN), "outsider"):
+    await people.joins(VISITOR, "session")
+    for name in (*sorted(EVERYBODY_THEN - {VISITOR}), "outsider"):
         await people.joins(name, "session", "event")
     await people.joins("guest", "event")
     await people.joins("owner", "dashboard")
@@ -112,9 +117,28 @@ async def _chat(people: People) -> None:
     people.path_ids["messageId"] = [first["messageId"], gone["messageId"]]
 
 
+async def _prepare_polls(people: People) -> None:
+    """A quiz that nobody has been asked, and an anonymous poll whose results only presenters see."""
+    text, path = people.plant("a poll that was prepared", SEATED), {"sessionId": people.session}
+    choices = [{"text": f"{text} {n}"} for n in range(2)]
+    quiz = {"question": text, "pollType": "quiz", "options": [choices[0], {**choices[1], "isCorrect": True}]}
+    quiz_id = (await people.sends("owner", "poll.add", quiz, **path))["pollId"]
+    secret = {"question": text, "options": choices, "isAnonymous": True, "resultsVisibility": "never"}
+    poll_id = (await people.sends("owner", "poll.add", secret, **path))["pollId"]
+    edited = await people.sends("owner", "poll.edit", secret, **path, pollId=poll_id)
+    await people.sends("owner", "poll.order", {"pollIds": [poll_id, quiz_id]}, **path)
+    await people.sends("owner", "poll.activate", **path, pollId=poll_id)
+    option_id = edited["poll"]["options"][0]["id"]
+    await people.says("hidden", "poll.vote.submit", pollId=poll_id, optionId=option_id)
+    await people.sends("owner", "poll.close", **path, pollId=poll_id)
+    await people.sends("owner", "poll.reopen", **path, pollId=poll_id)
+    await people.sends("owner", "poll.reset", {"confirm": True}, **path, pollId=quiz_id)
+    people.votes["hidden"] = {option_id}
+    people.path_ids["pollId"] = [poll_id, quiz_id]
+
+
 async def _poll(people: People) -> None:
     """Three polls: one is closed and drawn from, one is set aside, one takes votes."""
-    people.path_ids["pollId"] = []
     for creator in ("speaker", "owner", "speaker"):
         text, prize = people.plant("a poll", SEATED), people.plant("a prize", SEATED)
         choices = [{"text": f"{text} {n}"} for n in range(2)]
@@ -125,7 +149,7 @@ async def _poll(people: People) -> None:
             option_id = poll["options"][option]["id"]
             await people.says(who, "poll.vote.submit", pollId=poll_id, optionId=option_id)
             people.votes.setdefault(who, set()).add(option_id)
-        if len(people.path_ids["pollId"]) == 1:
+        if poll_id == people.path_ids["pollId"][CLOSED_POLL]:
             await people.says("moderator", "poll.manage", pollId=poll_id, action="close")
             drawn = {"winningOptionId": poll["options"][0]["id"], "prize": prize}
             await people.says("moderator", "poll.giveaway.start", pollId=poll_id, **drawn)
@@ -232,7 +256,7 @@ async def _watch(people: People) -> None:
 
 async def _alert(people: People) -> None:
     """An alert that stays pinned and is confirmed, one that has ended, and a word to one person."""
-    knowers, path = IN_EVENT | PUBLISHERS, {"eventId": people.event}
+    knowers, path = IN_EVENT | SEATED | PUBLISHERS, {"eventId": people.event}
     alert = {"alertType": "fire", "severity": "high", "durationS": 3_600}
     pinned = alert | {"message": people.plant("an alert", knowers), "requireAck": True}
     first = (await people.sends("owner", "emergency.publish", pinned, **path))["notificationId"]

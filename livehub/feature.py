@@ -128,6 +128,10 @@ class Feature:
         """Whether this person belongs to the room, by what this feature knows."""
         return False
 
+    def part_of(self) -> str:
+        """The room that this one belongs to (`event:ID`), by what this feature knows; "" for none."""
+        return ""
+
     def snapshot(self, who: Person) -> Mapping[str, JSON]:
         """This feature's fields of `session.snapshot` (`event.snapshot`, …) for one person, after their join.
 

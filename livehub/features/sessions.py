@@ -172,7 +172,7 @@ class Sessions(Feature):
         belongs, tells = self._belongs(ask.event_id, self.title, ask.who)
         facts += belongs
         if ask.who.id not in self.participants:
-            facts.append(self._joined(ask.who.id, ask, presents=self._presents(ask.who)))
+            facts.append(self._joined(ask.who.id, ask, presents=self._presents(ask.who.id, ask.who)))
         return Outcome(facts, {"sessionId": self.room_id}, tells)
 
     @command("session.leave", key=Key.OPTIONAL, seat=Seating.LEAVES, rate="60/10s", returns=Joined)
@@ -260,7 +260,8 @@ class Sessions(Feature):
         known = self.participants.get(told["userId"])
         if known is not None:
             return Outcome(reply={"participantId": known, "sessionId": self.room_id})
-        joined = self._joined(told["userId"], ask, guest=told["guest"])
+        presents = self._presents(told["userId"], ask.who)
+        joined = self._joined(told["userId"], ask, presents=presents, guest=told["guest"])
         return Outcome([joined], {"participantId": joined.data["participantId"], "sessionId": self.room_id})
 
     @internal("session.code.taken")
@@ -323,6 +324,10 @@ class Sessions(Feature):
         if data.get("presents"):
             self.presenters.add(data["userId"])
 
+    def part_of(self) -> str:
+        """The session's event."""
+        return f"event:{self.event_id}" if self.event_id else ""
+
     def admits(self, user_id: str) -> bool:
         """Participants belong to the session."""
         return user_id in self.participants
@@ -332,8 +337,8 @@ class Sessions(Feature):
         if not self.created_at:
             raise Refused("Session not found", 404, code="not_found")
 
-    def _presents(self, who: Person) -> bool:
-        return who.id == self.presenter_id or any(map(who.can, PRESENTS))
+    def _presents(self, user_id: str, who: Person) -> bool:
+        return user_id == self.presenter_id or any(map(who.can, PRESENTS))
 
     def _joined(self, user_id: str, ask: Ask[Any], *, presents: bool = False, guest: bool = False) -> Fact:
         participant_id = user_id if guest or UUID_V4.match(user_id) else ask.new_id(PARTICIPANT_ID)

@@ -62,7 +62,7 @@ class Gate:
     async def _ask(self, name: JSON, data: JSON, knock: Knock) -> None:
         command = self._command(name, knock.door)
         fields, own = _split(data, wire_fields(command.payload))
-        room = _room(command, fields, knock)
+        room = self._room(command, fields, knock)
         payload: object = structure(own, command.payload)
         key = _key(command, fields, knock.door)
         self._check(command, room, knock.who)
@@ -95,6 +95,34 @@ class Gate:
             raise Refused(f"Unknown event {shown!r}", 404, code="unknown_event")
         return command
 
+    def _room(self, command: Command, fields: Mapping[str, JSON], knock: Knock) -> str:
+        """Which room is meant (contracts, point 1)."""
+        given = {name: check(fields[name], OutsideId, name) for name in ("sessionId", "eventId") if name in fields}
+        kind, field = command.room, command.named_by
+        if kind in _ROOM_FIXED:
+            return f"{kind}:{_ROOM_FIXED[kind]}"
+        if knock.room_id is not None:
+            return f"{kind}:{check(knock.room_id, OutsideId, field)}"
+        if kind == "user":
+            return f"user:{knock.who.id}"
+        room_id = given.get(field)
+        if room_id is None and knock.peer is not None:
+            room_id = self._implied(kind, field, knock.peer)
+        if room_id is None:
+            raise Refused(f"{field.removesuffix('Id').capitalize()} ID is required", code="room_missing")
+        return f"{kind}:{room_id}"
+
+    def _implied(self, kind: str, field: str, peer: Peer) -> str | None:
+        """From the handshake, else the one room of the kind where the peer sits, else the one its rooms belong to."""
+        named = peer.query.get(field)
+        if named:
+            return str(check(named, OutsideId, field))
+        seated = {name for name in peer.seats if name.startswith(f"{kind}:")}
+        if not seated:
+            rooms = [room for name in peer.seats if (room := self._house.rooms.get(name)) is not None]
+            seated = {room.state.part_of for room in rooms if room.state.part_of.startswith(f"{kind}:")}
+        return seated.pop().split(":", 1)[1] if len(seated) == 1 else None
+
     def _check(self, command: Command, room: str, who: Person) -> None:
         stranger = who.session and room != f"session:{who.session}"  # a guest, outside the session they came for
         if stranger or (command.needs and not any(map(who.can, command.needs))):
@@ -122,36 +150,10 @@ def _split(data: JSON, names: Sequence[str]) -> tuple[dict[str, JSON], dict[str,
     return {name: data[name] for name in _COMMON if data.get(name) is not None}, own
 
 
-def _room(command: Command, fields: Mapping[str, JSON], knock: Knock) -> str:
-    """Which room is meant (contracts, point 1)."""
-    given = {name: check(fields[name], OutsideId, name) for name in ("sessionId", "eventId") if name in fields}
-    kind, field = command.room, command.named_by
-    if kind in _ROOM_FIXED:
-        return f"{kind}:{_ROOM_FIXED[kind]}"
-    if knock.room_id is not None:
-        return f"{kind}:{check(knock.room_id, OutsideId, field)}"
-    if kind == "user":
-        return f"user:{knock.who.id}"
-    room_id = given.get(field)
-    if room_id is None and knock.peer is not None:
-        room_id = _implied(kind, field, knock.peer)
-    if room_id is None:
-        raise Refused(f"{field.removesuffix('Id').capitalize()} ID is required", code="room_missing")
-    return f"{kind}:{room_id}"
-
-
 def _event(fields: Mapping[str, JSON], peer: Peer | None) -> str:
     """The event that was named, in the payload or in the handshake; "" if none was."""
     named = fields.get("eventId") or (peer.query.get("eventId") if peer is not None else None)
     return str(check(named, OutsideId, "eventId")) if named else ""
-
-
-def _implied(kind: str, field: str, peer: Peer) -> str | None:
-    named = peer.query.get(field)
-    if named:
-        return str(check(named, OutsideId, field))
-    seated = [room for room in peer.seats if room.startswith(f"{kind}:")]
-    return seated[0].split(":", 1)[1] if len(seated) == 1 else None
 
 
 def _key(command: Command, fields: Mapping[str, JSON], door: Via) -> str | None:

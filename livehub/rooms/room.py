@@ -197,6 +197,8 @@ class Room:
         try:
             self._check_seat(request)
             performed = self.state.perform(request.command.name, ask)
+            if request.command.overview:
+                performed.reply = {**performed.reply, **self.state.overview(request.who)}
         except Refused as refusal:
             self._in_order(partial(self._refuse, request, refusal))
             return
@@ -206,8 +208,6 @@ class Room:
                 raise
             log.exception("command failed: %s", request.command.name)  # a command is pure: nothing has changed
             return
-        if request.command.overview:
-            performed.reply = {**performed.reply, **self.state.overview(request.who)}
         written = Written(self.state, ask, performed, request)
         try:
             self._change_seat(request, written)

@@ -94,6 +94,11 @@ class State:
         """Whether any feature counts this person as belonging here."""
         return any(feature.admits(user_id) for feature in self.features)
 
+    @property
+    def part_of(self) -> str:
+        """The room that this one belongs to; "" for none."""
+        return next(filter(None, (feature.part_of() for feature in self.features)), "")
+
     def snapshot(self, who: Person) -> dict[str, JSON]:
         """What somebody who comes late must be shown."""
         shown: dict[str, JSON] = {}

@@ -60,7 +60,7 @@ IN_EVENT = (SEATED | {"guest"}) - {VISITOR}
 WATCHERS = frozenset({"owner", "analyst"})
 PUBLISHERS = frozenset({"owner", "backend"})
 
-ID_KNOWERS: dict[str, frozenset[str]] = {
+ACQUAINTANCES: dict[str, frozenset[str]] = {
     "owner": SEATED, "speaker": SEATED, "bob": SEATED, "ada": SEATED | {"absent", "backend"}, "asker": MODERATORS,
     "absent": frozenset({"ada"}), "blocked": frozenset({"bob"}), "outsider": frozenset({"bob", "owner"}),
     "gone": frozenset({"owner"}),
@@ -69,6 +69,8 @@ ID_KNOWERS: dict[str, frozenset[str]] = {
 
 Whoever manages sessions manages those of all organisations, and sees who made them.
 """
+PRESENT = {"participants": MODERATORS}
+"""Presenters see who is there, by their names."""
 ORG_KNOWERS = {"outsider": frozenset({"outsider", "owner"})}
 """An event that nobody prepared is the organisation's of who came first: those in it see that."""
 ON_LEADERBOARD = ("voter", "asker")
@@ -182,10 +184,10 @@ class People:
 
     async def gets_in(self, slug: str) -> None:
         """Have the visitor bring the code of a session."""
-        name = self.plant("the name of the visitor", {VISITOR})
+        name = self.plant("the name of the visitor", {VISITOR}, PRESENT)
         answer = await self.requests(VISITOR, "POST", f"/api/sessions/{slug}/join", {"displayName": name})
         assert answer.is_success, answer.text
-        self._ids[VISITOR] = self.plant("who the visitor is", {VISITOR}, text=answer.json()["participantId"])
+        self._ids[VISITOR] = self.plant("the id of the visitor", {VISITOR}, PRESENT, answer.json()["participantId"])
         self._tokens[VISITOR] = self.plant("the token of the visitor", {VISITOR}, text=answer.json()["token"])
 
     async def requests(
@@ -217,12 +219,13 @@ class People:
         return self.secrets + private
 
     def _introduce(self, name: str, claims: dict[str, Any], domain: str) -> None:
-        fields = {"topEntries": SEATED} if name in ON_LEADERBOARD else {}
-        tag = self.plant(f"who {name} is", ID_KNOWERS.get(name, frozenset()) | {name}, fields)
-        self._ids[name] = f"{name}-{tag}"
+        knowers = ACQUAINTANCES.get(name, frozenset()) | {name}
+        board = {"topEntries": SEATED} if name in ON_LEADERBOARD else {}
+        self._ids[name] = f"{name}-{self.plant(f'the id of {name}', knowers, board)}"
+        tag = self.plant(f"the name of {name}", knowers, board | PRESENT)
+        person = f"{name.capitalize()}{tag} Walker{tag}"
         seen = {"authorEmail": MODERATORS} if name in ASKERS else {}
         mail = f"{self.plant(f'the e-mail address of {name}', fields=seen)}@{domain}"
         org = self.plant(f"the organisation of {name}", ORG_KNOWERS.get(name, ()))
-        person = f"{name.capitalize()}{tag} Walker{tag}"
-        self._tokens[name] = self.server.token(self.id(name), name=person, email=mail, orgId=org, **claims)
-        self.plant(f"the token of {name}", text=self._tokens[name])
+        token = self.server.token(self.id(name), name=person, email=mail, orgId=org, **claims)
+        self._tokens[name] = self.plant(f"the token of {name}", text=token)

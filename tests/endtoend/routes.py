@@ -18,7 +18,7 @@ from tests.endtoend.people import People
 
 DOCUMENT = "/api/openapi.json"
 BESIDE = ("/", "/healthz", "/readyz", "/metrics", DOCUMENT, "/api/nothing-here")
-"""What is served beside the API, and what is not there."""
+"""What is served beside the API and is not in its document, and what is not there."""
 PART = re.compile(r"\{(\w+)\}")
 
 
@@ -48,22 +48,23 @@ async def routes(people: People) -> list[Route]:
     ]
 
 
-async def look_everywhere(people: People, who: str, found: list[Route]) -> dict[str, tuple[int, str]]:
-    """Ask for everything: status and body by address. What is read is told to this person like everything else."""
-    addresses = [address for route in found if route.method == "GET" for address in _addresses(people, route)]
-    answers = {address: await people.requests(who, "GET", address) for address in addresses}
-    return {address: (answer.status_code, answer.text) for address, answer in answers.items()}
+async def everybody_looks(people: People, everybody: Sequence[str]) -> dict[str, dict[str, tuple[int, str]]]:
+    """Have these people ask for everything, all at once: status and body by person and address.
 
-
-async def everybody_looks(people: People, everybody: Sequence[str]) -> None:
-    """Everybody asks for everything, and for what is served beside the API."""
+    What they read is told to them like everything else.
+    """
     found = await routes(people)
+    seen: dict[str, dict[str, tuple[int, str]]] = {}
+
+    async def look(who: str) -> None:
+        addresses = [address for route in found if route.method == "GET" for address in _addresses(people, route)]
+        answers = {address: await people.requests(who, "GET", address) for address in addresses}
+        seen[who] = {address: (answer.status_code, answer.text) for address, answer in answers.items()}
+
     async with trio.open_nursery() as nursery:
         for who in everybody:
-            nursery.start_soon(look_everywhere, people, who, found)
-    for who in everybody:
-        for address in BESIDE:
-            await people.requests(who, "GET", address)
+            nursery.start_soon(look, who)
+    return seen
 
 
 def _addresses(people: People, route: Route) -> Iterator[str]:

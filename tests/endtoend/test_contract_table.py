@@ -1,4 +1,4 @@
-"""The table of contract 1 is whole: nothing of the contract is missing, nothing that livehub says is unknown to it."""
+"""The table of contract 1 is whole: each of its events is declared by a feature and proven by a test."""
 
 from __future__ import annotations
 
@@ -52,10 +52,12 @@ def test_every_event_of_the_contract_is_in_the_table_once() -> None:
     assert sorted(row.event for row in TABLE) == sorted([*CONTRACT.split(), *BEYOND.split()])
 
 
-def test_the_table_and_what_the_features_declare_are_the_same() -> None:
+def test_every_event_of_the_table_is_declared() -> None:
+    """What features say beyond the contract needs no row: a new feature is one file and its test."""
     spoken = Inventory(Catalog(discover()), NAMESPACE)
-    assert {row.event for row in TABLE if row.sender == "client"} == {asked.name for asked in spoken.asked}
-    assert {row.event for row in TABLE if row.sender == "server"} == {told.name for told in spoken.told}
+    asked, told = {asked.name for asked in spoken.asked}, {told.name for told in spoken.told}
+    assert {row.event for row in TABLE if row.sender == "client"} <= asked
+    assert {row.event for row in TABLE if row.sender == "server"} <= told
 
 
 def test_every_event_of_the_table_names_a_test_that_is_there() -> None:

@@ -23,7 +23,7 @@ from livehub.rooms.fanout import Told as Said
 from tests.endtoend.leaks import Secret, Told, leaks, values
 from tests.endtoend.listeners import Listener
 from tests.endtoend.people import CATALOG, EVERYBODY, MODERATORS, SEATED, STRANGER, People
-from tests.endtoend.routes import DOCUMENT, everybody_looks, routes
+from tests.endtoend.routes import BESIDE, DOCUMENT, everybody_looks, routes
 from tests.endtoend.stage import key
 from tests.endtoend.walk import SECRET_POLL, settle, walk
 from tests.harness import Server
@@ -47,6 +47,9 @@ async def test_nobody_is_told_a_secret(people: People) -> None:
     await walk(people)
     await settle(people)
     await everybody_looks(people, EVERYBODY)
+    for who in EVERYBODY:
+        for address in BESIDE:
+            await people.requests(who, "GET", address)
     await _try(people)
     await people.clients["ada"].hears("mood.analytics.updated")
     await _check_walk(people)

@@ -48,7 +48,7 @@ async def _prepare(people: People) -> None:
     title = people.plant("the title of the event", IN_EVENT)
     people.plant("whose the event is", IN_EVENT | WATCHERS | PUBLISHERS, text=people.org)
     await people.sends("owner", "event.create", {"id": event, "title": title, "orgId": people.org})
-    title = people.plant("the title of the session", IN_EVENT | PUBLISHERS)
+    title = people.plant("the title of the session", IN_EVENT | SEATED | PUBLISHERS)
     made = await people.sends("owner", "session.create", {"id": session, "eventId": event, "title": title})
     people.plant("the code of the session", SEATED, text=made["slug"])
     await people.sends("owner", "session.update", {"title": f"{title} II"}, sessionId=session)
@@ -83,7 +83,7 @@ async def _plan(people: People) -> None:
     starts = datetime.now(UTC) + REMINDED_BEFORE + timedelta(seconds=REMINDED_AFTER_S)
     times = {"startTime": starts.isoformat(), "endTime": (starts + timedelta(hours=1)).isoformat()}
     item = {
-        "title": people.plant("the title on the agenda", knowers),
+        "title": people.plant("the title on the agenda", knowers | SEATED),
         "room": people.plant("a room on the agenda", knowers),
         "description": people.plant("a description on the agenda", knowers),
         "speakers": [people.plant("a speaker on the agenda", knowers)],
@@ -289,13 +289,9 @@ async def settle(people: People) -> None:
     await people.clients["ada"].hears("reaction.burst")
     await people.clients["ada"].hears("team.leaderboard.updated")
     await people.clients["uploader"].hears("presentation.status.update")
-    await people.clients["owner"].hears("notification.ack.updated", partial(_shows, {"acknowledged": 1, "offline": 0}))
+    await people.clients["owner"].hears("notification.ack.updated", partial(shows, {"acknowledged": 1, "offline": 0}))
     await people.clients["analyst"].hears("dashboard.metrics.updated")
-    await people.clients["analyst"].hears("dashboard.update", partial(_shows, FIGURES))
-
-
-def _shows(figures: dict[str, int], payload: dict[str, Any]) -> bool:
-    return all(payload[name] == figure for name, figure in figures.items())
+    await people.clients["analyst"].hears("dashboard.update", partial(shows, FIGURES))
 
 
 def _named(id_: str, payload: dict[str, Any]) -> bool:
@@ -305,3 +301,8 @@ def _named(id_: str, payload: dict[str, Any]) -> bool:
 def question_id(ack: dict[str, Any]) -> dict[str, str]:
     """What names the question that an ack was about."""
     return {"questionId": ack["questionId"]}
+
+
+def shows(figures: dict[str, int], payload: dict[str, Any]) -> bool:
+    """Whether a payload has these figures."""
+    return all(payload[name] == figure for name, figure in figures.items())

@@ -19,11 +19,11 @@ from livehub.features.sessions import Sessions, SessionSettings
 from livehub.rooms.fanout import Told
 from livehub.rooms.house import HouseLimits
 from livehub.rooms.recovery import Recovery, ReplayLimits
+from livehub.rooms.state import Performed
 from livehub.rooms.tickets import Ticket
 from livehub.stores.memory import MemoryStore, open_memory
 from livehub.wire.messages import event_text
 from tests.kit import ANNA, BEN, CARA, MODERATOR, START_MS, Bench, Clock, Ears, HubUnderTest, ears, open_hub, person
-from tests.kit import Performed as Done
 
 MANAGER = person("manager", "sessions:manage")
 S1 = {"sessionId": "s1"}
@@ -61,33 +61,33 @@ def new_bench(*, joined: tuple[Person, ...] = (), draft: bool = False) -> Bench:
     return bench
 
 
-def join(bench: Bench, who: Person) -> Done:
+def join(bench: Bench, who: Person) -> Performed:
     """Join, and sit: what came of sitting."""
     bench.ask("session.join", {}, who)
     return came(bench, who)
 
 
-def came(bench: Bench, who: Person, *, after_ms: int = 0) -> Done:
+def came(bench: Bench, who: Person, *, after_ms: int = 0) -> Performed:
     bench.now_ms += after_ms
     return bench._kept(bench.state.came(Ask(None, who, bench.now_ms)))
 
 
-def went(bench: Bench, who: Person, *, after_ms: int = 0) -> Done:
+def went(bench: Bench, who: Person, *, after_ms: int = 0) -> Performed:
     bench.now_ms += after_ms
     return bench._kept(bench.state.went(Ask(None, who, bench.now_ms)))
 
 
-def reopened(bench: Bench, *here: Person) -> Done:
+def reopened(bench: Bench, *here: Person) -> Performed:
     return bench._kept(bench.state.reopened(Ask(frozenset(who.id for who in here), at_ms=bench.now_ms)))
 
 
-def rings(bench: Bench, done: Done, *, after_ms: int = GRACE_MS) -> Done:
+def rings(bench: Bench, done: Performed, *, after_ms: int = GRACE_MS) -> Performed:
     """The one timer that was set rings."""
     (timer,) = [effect for effect in done.effects if isinstance(effect, After)]
     return bench.ask(timer.command, timer.data, after_ms=after_ms)
 
 
-def kept(done: Done) -> list[Fact]:
+def kept(done: Performed) -> list[Fact]:
     """What is in the log."""
     return [fact for fact in done.facts if fact.kept]
 
@@ -233,8 +233,8 @@ def test_a_name_is_what_there_is_of_it(bench: Bench, first: str, last: str, name
 
 @pytest.mark.parametrize("who", [MANAGER, MODERATOR, person("olga", "*")])
 def test_presenters_are_not_counted(bench: Bench, who: Person) -> None:
-    assert join(bench, who) == Done()
-    assert went(bench, who) == Done()
+    assert join(bench, who) == Performed()
+    assert went(bench, who) == Performed()
     assert life(bench).present == 0
 
 
@@ -246,7 +246,7 @@ def test_who_joined_first_takes_part_like_everybody_though_the_session_is_of_the
 
 def test_who_has_not_joined_is_not_counted(bench: Bench) -> None:
     join(bench, ANNA)
-    assert came(bench, CARA) == went(bench, CARA) == Done()
+    assert came(bench, CARA) == went(bench, CARA) == Performed()
 
 
 def test_who_goes_has_the_grace_to_come_back(bench: Bench) -> None:
@@ -281,7 +281,7 @@ def test_who_is_back_within_the_grace_never_left(bench: Bench) -> None:
     back = came(bench, BEN, after_ms=GRACE_MS - 1)
     assert kept(back) == []
     assert back.effects == [Cancel("grace:ben")]
-    assert rings(bench, lost, after_ms=1) == Done(), "it rang when its cancellation was on its way"
+    assert rings(bench, lost, after_ms=1) == Performed(), "it rang when its cancellation was on its way"
     assert present(bench) == ["ben"]
 
 
@@ -297,7 +297,7 @@ def test_a_ring_for_an_earlier_loss_is_not_the_end_of_a_later_one(bench: Bench) 
     assert isinstance(timer, After)
     assert timer.due_ms == START_MS + 4_500 + GRACE_MS, "the ring took the later timer away: it is set again"
     assert [fact.kind for fact in rings(bench, late, after_ms=4_500).facts] == [WENT]
-    assert rings(bench, again, after_ms=0) == Done()
+    assert rings(bench, again, after_ms=0) == Performed()
 
 
 def test_who_comes_again_is_news_again(bench: Bench) -> None:
@@ -381,9 +381,26 @@ def test_a_large_room_opens_too() -> None:
 
 
 def test_a_ring_for_nobody_is_no_trouble(bench: Bench) -> None:
-    assert bench.ask("participant.gone", {"userId": "nobody"}) == Done()
+    assert bench.ask("participant.gone", {"userId": "nobody"}) == Performed()
     join(bench, ANNA)
-    assert bench.ask("participant.gone", {"userId": "anna"}) == Done()
+    assert bench.ask("participant.gone", {"userId": "anna"}) == Performed()
+
+
+def test_presenters_see_who_has_joined_and_who_is_there() -> None:
+    bench = new_bench(joined=(MANAGER, ANNA, BEN))
+    bench.ask("session.join", {}, CARA)
+    rings(bench, went(bench, BEN))
+    ids = bench.feature(Sessions).participants
+    listed = [
+        {"participantId": ids["anna"], "displayName": "Anna Tester", "isPresent": True},
+        {"participantId": ids["ben"], "displayName": "Ben Tester", "isPresent": False},
+        {"participantId": ids["cara"], "displayName": "", "isPresent": False},
+    ]
+    for who in (MANAGER, MODERATOR):
+        assert bench.ask("session.participants", {}, who).reply == {"participants": listed, "participantCount": 1}
+        assert life(bench).overview(who) == {"participants": listed, "participantCount": 1}
+    assert bench.refusal("session.participants", {}, ANNA).message == "You do not have permission"
+    assert life(bench).overview(ANNA) == {"participantCount": 1}
 
 
 @pytest.fixture
@@ -444,12 +461,24 @@ class Plain:
 
 @asynccontextmanager
 async def session(
-    store: MemoryStore | None = None, clock: Clock | None = None, grace_s: float = GRACE_S, **options: Any
+    store: MemoryStore | None = None,
+    clock: Clock | None = None,
+    *,
+    grace_s: float = GRACE_S,
+    limits: HouseLimits | None = None,
 ) -> AsyncIterator[tuple[HubUnderTest, Ears]]:
     """A session, and a presenter who watches."""
     settings = {**AUTO, "polling": PollingSettings(grace_s=grace_s)}
-    speak = {"vocabularies": lambda _: {NAMESPACE: Plain()}, "settings": settings, "watchdog_s": NEVER}
-    async with open_hub(Sessions, Lifecycle, store=store, clock=clock, **speak, **options) as hub:
+    async with open_hub(
+        Sessions,
+        Lifecycle,
+        store=store,
+        clock=clock,
+        settings=settings,
+        limits=limits,
+        vocabularies=lambda _: {NAMESPACE: Plain()},
+        watchdog_s=NEVER,
+    ) as hub:
         yield hub, await sit(hub, ears(MANAGER, sid=f"watch {hub.clock()}"))
 
 
@@ -583,7 +612,7 @@ async def test_after_a_stop_nobody_goes_before_anybody_asks(autojump_clock: Mock
     """The room is opened by the timers that became due, and by nobody else."""
     async with open_memory() as store:
         clock = Clock()
-        async with session(store, clock) as (hub, watcher):
+        async with session(store, clock) as (hub, _):
             hub.house.vacate((await sit(hub, ears(ANNA))).peer)
             await trio.sleep(0.1)
         await trio.sleep(3_600)
@@ -639,7 +668,10 @@ async def test_a_crowd_is_a_view_twice_a_second(autojump_clock: MockClock) -> No
         assert seen(watcher) == ["+anna 1", "+ben 2"]
         watcher.heard.clear()
         began_s = trio.current_time()
-        guests = [await sit(hub, ears(person(f"guest{n}"))) for n in range(40) if not await trio.sleep(0.05)]
+        guests = []
+        for number in range(40):
+            guests.append(await sit(hub, ears(person(f"guest{number}"))))
+            await trio.sleep(0.05)
         await trio.sleep(1)
         assert seen(watcher) == [], "of single people nothing is heard"
         views = watcher.events("participants.crowd")

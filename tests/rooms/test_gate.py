@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import pytest
 import trio
 from trio.testing import MockClock
 
 from livehub.errors import Refused
-from livehub.feature import JSON, Person, Via
+from livehub.feature import JSON, Ask, Empty, Feature, Key, Outcome, Person, Seating, Via, command
 from livehub.features import discover
 from livehub.features.sessions import SessionSettings, slug_of
 from livehub.rooms.gate import EVENT_NAME_SHOWN_CHARS_MAX, Gate, Knock
@@ -371,3 +372,38 @@ async def test_refusals_at_the_gate_are_counted(autojump_clock: MockClock) -> No
     async with open_hub(Counter) as hub:
         await refused(hub, "nope", {}, ears(ANNA))
         assert hub.meter.counts["refused unknown_event"] == 1
+
+
+@dataclass
+class Wing(Feature):
+    """A room that belongs to another."""
+
+    name: ClassVar[str] = "wing"
+
+    def part_of(self) -> str:
+        """Its house."""
+        return "event:e1"
+
+
+@dataclass
+class Porch(Feature):
+    """A room of another kind, which anybody may ask."""
+
+    name: ClassVar[str] = "porch"
+    room: ClassVar[str] = "event"
+
+    @command("porch.knock", key=Key.OPTIONAL, seat=Seating.FREE, creates=True, returns=None)
+    def knock(self, ask: Ask[Empty]) -> Outcome:
+        """Say which house it is."""
+        return Outcome(reply={"house": self.room_id})
+
+
+async def test_the_room_that_ones_rooms_belong_to_is_meant_where_none_is_named(autojump_clock: MockClock) -> None:
+    async with open_hub(Counter, Wing, Porch) as hub:
+        anna = ears(ANNA)
+        refusal = await (await hub.ask("porch.knock", {}, anna)).refusal()
+        assert refusal.message == "Event ID is required"
+        for session in ("s1", "s2"):
+            await hub.do("toy.join", {"sessionId": session}, anna)
+        assert await hub.do("porch.knock", {}, anna) == {"house": "e1"}
+        assert await hub.do("porch.knock", {"eventId": "e2"}, anna) == {"house": "e2"}

@@ -15,7 +15,7 @@ from livehub.rooms import room as module
 from livehub.rooms.peer import Answer
 from livehub.stores.memory import MemoryStore, open_memory
 from tests.kit import ANNA, BEN, Ears, HubUnderTest, Reply, ears, open_hub, person, settle
-from tests.rooms.toys import STAFF, Counter, Echo, Faulty, Word
+from tests.rooms.toys import STAFF, Counter, Doorman, Echo, Faulty, Porch, Word
 
 STAFF_MEMBER = person("staff", "toy:staff")
 
@@ -460,3 +460,26 @@ async def test_a_refusal_is_counted_by_its_code(autojump_clock: MockClock) -> No
         assert hub.meter.counts["refused refused"] == 1
         with pytest.raises(Refused, match="Not at 0"):
             await hub.do("toy.refuse", {}, anna)
+
+
+async def test_an_overview_is_what_every_feature_has_for_this_person(autojump_clock: MockClock) -> None:
+    async with open_hub(Counter, Porch, Doorman) as hub:
+        await sit(hub, ears(ANNA))
+        for who, notes in ((BEN, []), (STAFF_MEMBER, ["anna came"])):
+            shown = await (await hub.command("session:s1", "porch.look", who=who)).answer()
+            assert shown.reply == {"for": who.id, "notes": notes, "greeted": ["anna after 1"]}
+
+
+async def test_an_overview_that_fails_is_refused_and_the_room_goes_on(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_hub(Counter, Porch) as hub:
+        anna = await sit(hub, ears(ANNA))
+        state = hub.room().state
+        with monkeypatch.context() as weather:
+            weather.setattr(Porch, "overview", None)
+            refusal = await (await hub.command("session:s1", "porch.look", who=ANNA)).refusal()
+        assert (refusal.status, refusal.code) == (500, "internal")
+        assert await hub.do("toy.add", {}, anna) == {"total": 1}
+        assert hub.room().state is state
+    assert [record.getMessage() for record in caplog.records] == ["command failed: porch.look"]

@@ -13,7 +13,7 @@ from livehub.feature import JSON, SYSTEM, Ask, Burst, Cancel, Fact, Feature, Tel
 from livehub.ports import Record
 from livehub.rooms.catalog import Catalog
 from livehub.rooms.state import FACTS_PER_ASK_MAX, BrokenState, Performed, State
-from tests.kit import ANNA, BEN, Bench
+from tests.kit import ANNA, BEN, OWNER, Bench
 from tests.rooms.toys import Counter, Doorman, Echo, Faulty, Metronome, Porch
 
 
@@ -137,6 +137,13 @@ def test_features_that_do_not_care_write_nothing_of_who_comes_and_goes() -> None
         assert act(Ask(None, ANNA)) == Performed()
     assert bench.state.reopened(Ask(frozenset({"anna"}))) == Performed()
     assert not bench.state.exists
+
+
+def test_an_overview_is_what_all_features_show_this_person() -> None:
+    bench = Bench(Counter, Porch, Doorman)
+    bench.state.came(Ask(None, ANNA))
+    assert bench.state.overview(ANNA) == {"notes": [], "greeted": ["anna after 1"]}
+    assert bench.state.overview(OWNER) == {"notes": ["anna came"], "greeted": ["anna after 1"]}
 
 
 @dataclass

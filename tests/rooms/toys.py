@@ -425,9 +425,18 @@ class Porch(Feature):
         """Note who is here."""
         return _note(f"here: {' '.join(sorted(ask.payload))}".rstrip(), ask)
 
+    @command("porch.look", key=Key.OPTIONAL, seat=Seating.FREE, reads=True, overview=True)
+    def look(self, ask: Ask[Empty]) -> Outcome:
+        """Show all there is in the house."""
+        return Outcome(reply={"for": ask.who.id})
+
+    def overview(self, who: Person) -> dict[str, JSON]:
+        """The notes; not for everybody."""
+        return {"notes": self.notes if who.can("toy:staff") else []}
+
     @applies("porch.noted")
     def _on_noted(self, data: dict[str, JSON], at_ms: int) -> None:
-        self.notes.append(data["text"])
+        self.notes = [*self.notes, data["text"]]
 
 
 def _note(text: str, ask: Ask[Any]) -> Outcome:
@@ -447,6 +456,10 @@ class Doorman(Feature):
         """Greet, and tell the messenger of another room."""
         told = Tell("session:lodge", "toy.told", {"text": f"{ask.who.id} is here"})
         return Outcome([Fact("doorman.greeted", {"userId": ask.who.id, "after": self.heard})], effects=[told])
+
+    def overview(self, who: Person) -> dict[str, JSON]:
+        """Who was greeted."""
+        return {"greeted": list(self.greeted)}
 
     @on("porch.noted")
     def listen(self, data: dict[str, JSON], ask: Ask[Any]) -> Outcome:

@@ -158,6 +158,7 @@ class _Hub:
     store: Store
     codes: Codes
     guests: Guests
+    voting: Polling
     closing: bool = False
 
     def web(self, settings: Settings) -> App:
@@ -169,6 +170,7 @@ class _Hub:
             Health(self._not_ready, self.metrics.render),
             body_bytes_max=settings.engine.max_payload_bytes,
             body_timeout_s=settings.engine.handshake_timeout_s,
+            origins=settings.server.origins,
         )
 
     def _reception(self, settings: Settings) -> Reception:
@@ -181,6 +183,7 @@ class _Hub:
             partial(address_of, trust_proxy=server.trust_proxy),
             Delays() if settings.limits.enabled else None,
             Site(server.public_url, server.certfile is not None, server.trust_proxy),
+            self.voting.admitted,
         )
 
     def _not_ready(self) -> str | None:
@@ -225,7 +228,7 @@ async def _open_hub(settings: Settings, store: Store, metrics: Metrics, nursery:
     engine = Engine(_engine_settings(settings), endpoint, deadlines, metrics, admission.admit)
     admission.engine = engine
     metrics.gauge("outbox_bytes", "Bytes that wait for slow clients.", lambda: Waiting.size)
-    hub = _Hub(house, fanout, gate, entrance, engine, metrics, store, codes, guests)
+    hub = _Hub(house, fanout, gate, entrance, engine, metrics, store, codes, guests, voting)
     nursery.start_soon(metrics.watch_loop)
     nursery.start_soon(_keep_house, settings, hub, rates, admission)
     return hub

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 
-from quart import Response
+from quart import Response, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 import livehub
 from livehub.errors import Refused
 from livehub.http.api import api
+from livehub.http.cors import allow
 from livehub.http.join import Reception, join, paths
 from livehub.http.rest import Rest, json_response, refusal_response
 from livehub.rooms.catalog import Catalog
@@ -30,7 +31,14 @@ class Health:
 
 
 def create_app(
-    rest: Rest, catalog: Catalog, reception: Reception, health: Health, *, body_bytes_max: int, body_timeout_s: float
+    rest: Rest,
+    catalog: Catalog,
+    reception: Reception,
+    health: Health,
+    *,
+    body_bytes_max: int,
+    body_timeout_s: float,
+    origins: tuple[str, ...] = (),
 ) -> QuartTrio:
     """The app that answers everything but Engine.IO."""
     app = QuartTrio("livehub")
@@ -79,6 +87,6 @@ def create_app(
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "no-referrer"
         response.headers.setdefault("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-        return response
+        return allow(request, response, origins)
 
     return app

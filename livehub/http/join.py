@@ -11,7 +11,7 @@ two phones.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from io import BytesIO
@@ -95,6 +95,7 @@ class Reception:
     address: Callable[[Mapping[str, Any]], str]  # of the client, from the ASGI scope
     delays: Delays | None = None
     site: Site = Site()
+    admitted: Callable[[str, str], Awaitable[None]] | None = None  # person, session: takes open connections in
 
     async def session(self, slug: str, scope: Mapping[str, Any]) -> str:
         """The session that a code opens. Raises `Refused` (404, 429)."""
@@ -111,7 +112,10 @@ class Reception:
     async def admit(self, session_id: str, who: Person) -> str:
         """Take somebody in: their participant id. Raises `Refused`."""
         with trio.move_on_after(ANSWER_DEADLINE_S):
-            return await self.codes.admit(session_id, who)
+            participant_id = await self.codes.admit(session_id, who)
+            if self.admitted is not None:
+                await self.admitted(who.id, session_id)
+            return participant_id
         raise Refused("The server did not answer in time", 504, code="timeout")
 
 

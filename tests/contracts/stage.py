@@ -69,6 +69,9 @@ class FakeSocket:
         self.sid, self.pid = sid or "made", pid
         self.told.append(("CONNECT", sid))
 
+    def refuse(self, message: str, data: JSON = None) -> None:
+        self.told.append(("CONNECT_ERROR", {"message": message, "data": data}))
+
     def emit(self, name: str, *args: JSON, kind: Kind = Kind.FACT, key: str | None = None) -> None:
         self.told.append((name, *args))
 

@@ -39,6 +39,7 @@ class Stage:
     codes: Codes
     delays: Delays | None = None
     site: Site = field(default_factory=Site)
+    origins: tuple[str, ...] = ()
     why_not_ready: str | None = None
     guests: Guests = field(init=False)
     app: QuartTrio = field(init=False)
@@ -50,7 +51,7 @@ class Stage:
         reception = Reception(
             self.codes, self.guests, hub.clock, hub.meter.refused, address, delays=self.delays, site=self.site
         )
-        limits: dict[str, Any] = {"body_bytes_max": BODY_BYTES_MAX, "body_timeout_s": 1.0}
+        limits: dict[str, Any] = {"body_bytes_max": BODY_BYTES_MAX, "body_timeout_s": 1.0, "origins": self.origins}
         self.app = create_app(Rest(hub.gate, self.identify), hub.catalog, reception, health, **limits)
 
     def identify(self, token: object) -> tuple[Person, float]:
@@ -74,9 +75,11 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(delays: Delays | None = None, site: Site | None = None, **more: Any) -> AsyncIterator[Stage]:
+async def stage(
+    delays: Delays | None = None, site: Site | None = None, origins: tuple[str, ...] = (), **more: Any
+) -> AsyncIterator[Stage]:
     """A stage with every feature; sessions come into being when somebody joins."""
     async with open_hub(*discover(), settings={"sessions": SessionSettings(auto_create=True)}, **more) as hub:
         codes = Codes(hub.house)
         await codes.ready()
-        yield Stage(hub, codes, delays, site or Site())
+        yield Stage(hub, codes, delays, site or Site(), origins)

@@ -1,4 +1,4 @@
-"""A session of live polling on `/polling`: a presenter, guests and users with stock clients, and what each of them heard.
+"""A session of live polling on `/polling`: a presenter, guests and users with stock clients, and what each heard.
 
 Facts must be heard exactly, in their order, by those they are meant for and by nobody else. The counts of a poll are a
 view, so of them the last one counts. Heartbeats come by the clock, to everybody.
@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -164,7 +165,7 @@ class Assembly:
         with trio.move_on_after(within_s):
             for line in lines:
                 for attendee in line.whom:
-                    await attendee.client.until(lambda attendee=attendee, line=line: _among(line, news(attendee)))
+                    await attendee.client.until(partial(_among, line, attendee))
         await self.hush()
         faults = [fault for attendee in self.people for fault in _faults(attendee, lines)]
         assert not faults, "\n".join(faults)
@@ -241,8 +242,8 @@ def news(attendee: Attendee) -> list[Event]:
     return [event for event in events(attendee.client, attendee.looked) if event.name != HEARTBEAT]
 
 
-def _among(line: Line, heard: list[Event]) -> bool:
-    return any(event.name == line.event and same(line.payload, event.payload) for event in heard)
+def _among(line: Line, attendee: Attendee) -> bool:
+    return any(event.name == line.event and same(line.payload, event.payload) for event in news(attendee))
 
 
 def _faults(attendee: Attendee, lines: tuple[Line, ...]) -> Iterator[str]:
@@ -256,7 +257,9 @@ def _faults(attendee: Attendee, lines: tuple[Line, ...]) -> Iterator[str]:
             meant_counts = payload
         else:
             meant.append((name, payload))
-    if len(meant) != len(facts) or not all(a[0] == b[0] and same(a[1], b[1]) for a, b in zip(meant, facts, strict=True)):
+    if len(meant) != len(facts) or not all(
+        a[0] == b[0] and same(a[1], b[1]) for a, b in zip(meant, facts, strict=True)
+    ):
         yield f"{attendee.name} heard\n    {facts}\n  not\n    {meant}"
     if (meant_counts is None) != (not counts) or (counts and not same(meant_counts, counts[-1])):
         yield f"{attendee.name} was shown the counts\n    {counts[-1:]}\n  not\n    {meant_counts}"

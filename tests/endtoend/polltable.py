@@ -1,7 +1,7 @@
 """Every event of contract 4, once, with the test that proves it.
 
-A client event is proven by a test in which it was sent and acked as the contract says; a server event by one in which it
-was heard with the right payload, by all who should hear it and by nobody else. `tests.endtoend.assembly` keeps the
+A client event is proven by a test in which it was sent and acked as the contract says; a server event by one in which
+it was heard with the right payload, by all who should hear it and by nobody else. `tests.endtoend.assembly` keeps the
 record, and a test that did not see what it is named for here fails.
 """
 

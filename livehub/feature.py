@@ -35,6 +35,7 @@ from livehub.ask import (
 )
 from livehub.declared import VIEW_EVERY_S, Command, Done, Emits, Key, Own, Route, Seating, Via, View
 from livehub.errors import Refused
+from livehub.exporting import Table, full_name
 from livehub.payload import (
     UUID_V4,
     Emoji,
@@ -83,6 +84,7 @@ __all__ = [
     "Refused",
     "Route",
     "Seating",
+    "Table",
     "Tell",
     "Text",
     "Url",
@@ -92,6 +94,7 @@ __all__ = [
     "applies",
     "command",
     "every",
+    "full_name",
     "internal",
     "iso",
     "moment_ms",
@@ -158,6 +161,10 @@ class Feature:
     def welcome(self, who: Person) -> Iterable[tuple[str, JSON]]:
         """Events (name, payload) for one connection alone, after its join; in a user's room: after it connected."""
         return ()
+
+    def export(self, at_ms: int) -> Mapping[str, Table]:
+        """This feature's tables of the export of its room, by name; `at_ms` is up to when it is made."""
+        return {}
 
     @classmethod
     def commands(cls) -> Iterator[Command]:

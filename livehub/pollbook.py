@@ -6,16 +6,23 @@ Plain data that facts change; `livehub.features.polls` decides and this counts.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from livehub.ask import Person
+from livehub.ask import Person, iso
 from livehub.ballots import counts, marks, quiz_points, vote_hash
 from livehub.errors import Refused
+from livehub.exporting import Table, full_name
 
 JSON: TypeAlias = Any
 PRESENTS = ("poll:manage", "sessions:manage")
 LEADERS_MAX = 10
+POLL_COLUMNS = (
+    *("pollId", "question", "pollType", "status", "isAnonymous", "options", "counts", "totalVotes", "rejectedVotes"),
+    *("correctOptionId", "voteHash", "createdAt"),
+)
+VOTE_COLUMNS = ("pollId", "voteId", "voteData", "acceptedAt", "participantId", "name")
 
 
 @dataclass(slots=True)
@@ -50,7 +57,8 @@ class Asked:
         self.tally += marks(self.poll, vote.data)
 
     def empty(self) -> None:
-        """Forget all votes."""
+        """Forget all votes: it is a draft again."""
+        self.status, self.opened_ms = "draft", 0
         self.votes.clear()
         self.tally.clear()
         self.rejected.clear()
@@ -78,6 +86,24 @@ class Asked:
     def limit_ms(self) -> int:
         """How long the poll takes votes; 0 without a limit."""
         return (self.poll["durationS"] or 0) * 1000
+
+    @property
+    def proof(self) -> str:
+        """The hash of the votes, in the order in which they were accepted."""
+        return vote_hash((vote.id, vote.data) for vote in self.votes.values())
+
+    def rings(self, at_ms: int) -> list[After]:
+        """What closes the poll at the end of its time, if it is opened now and has one."""
+        told = {"pollId": self.poll["id"], "openedMs": at_ms}
+        return [After(self._timer, at_ms + self.limit_ms, "poll.time.up", told)] if self.limit_ms else []
+
+    def hush(self) -> list[Cancel]:
+        """What keeps its time from ending."""
+        return [Cancel(self._timer)] if self.limit_ms else []
+
+    @property
+    def _timer(self) -> str:
+        return f"poll:{self.poll['id']}"
 
     def sees(self, who: Person) -> bool:
         """Whether somebody may see the counts now. Presenters always may."""
@@ -129,7 +155,7 @@ class Asked:
         """Data of the fact that the poll takes no more votes: `inactive`, or `closed` with what proves the counts."""
         data = {"pollId": self.poll["id"], "results": self.results(status=status), "at": at}
         if status == "closed":
-            data["voteHash"] = vote_hash((vote.id, vote.data) for vote in self.votes.values())
+            data["voteHash"] = self.proof
             data["rejected"] = dict(self.rejected)
         return data
 
@@ -142,3 +168,29 @@ class Asked:
         ]
         right.sort(key=lambda leader: -leader[0])  # those who were as quick stay in the order of their votes
         return [{"person": voter, "points": points} for points, voter in right[:LEADERS_MAX]]
+
+
+def exported(polls: Iterable[Asked], participants: Mapping[str, str]) -> dict[str, Table]:
+    """All polls, and of each all votes that count, in the order of acceptance: `voteHash` can be made of them.
+
+    Of a vote in an anonymous poll there is neither who nor when: what else people did at that moment would tell. The
+    right answer of a quiz is told once the poll is closed.
+    """
+    known = list(polls)
+    votes = (row for asked in known for row in _votes(asked, participants))
+    return {"polls": Table(POLL_COLUMNS, map(_poll, known)), "votes": Table(VOTE_COLUMNS, votes)}
+
+
+def _poll(asked: Asked) -> tuple[JSON, ...]:
+    poll, votes = asked.poll, len(asked.votes)
+    about = (poll["id"], poll["question"], poll["pollType"], asked.status, poll["isAnonymous"], poll["options"])
+    found = (counts(poll, asked.tally, votes), votes, dict(asked.rejected))
+    return (*about, *found, asked.right if asked.status == "closed" else None, asked.proof, poll["createdAt"])
+
+
+def _votes(asked: Asked, participants: Mapping[str, str]) -> Iterator[tuple[JSON, ...]]:
+    for vote in asked.votes.values():
+        who: tuple[JSON, ...] = (None, None, None)
+        if not asked.poll["isAnonymous"]:
+            who = (iso(vote.at_ms), participants.get(vote.voter["id"], vote.voter["id"]), full_name(vote.voter))
+        yield (asked.poll["id"], vote.id, vote.data, *who)

@@ -33,18 +33,19 @@ FUNCTION_LINES_MAX = 60
 FLOORS = {
     "__init__": 0, "errors": 0, "wire": 0,
     "payload": 1, "ask": 1, "declared": 1, "feature": 1, "ballots": 1, "pollforms": 1, "pollbook": 1, "ports": 1,
-    "settings": 1,
+    "settings": 1, "exporting": 1, "questionbook": 1,
     "features": 2, "rooms": 2,
     "stores": 3, "bus": 3, "auth": 3, "guests": 3, "keyfiles": 3, "metrics": 3, "logs": 3, "supervisor": 3,
     "contracts": 4, "transports": 4, "http": 4,
-    "values": 5, "config": 5, "reference": 5, "check": 5, "testing": 5,
+    "values": 5, "config": 5, "reference": 5, "check": 5, "testing": 5, "exportfiles": 5,
     "app": 6, "cli": 6, "__main__": 6,
 }  # fmt: skip
 """Modules and packages directly in livehub/. A new one gets its floor here, or is part of one that has."""
 
 BESIDE = {
-    "feature": {"ask", "declared", "payload"}, "declared": {"ask", "payload"},
-    "ballots": {"payload"}, "pollforms": {"ballots", "payload"}, "pollbook": {"ask", "ballots"},
+    "feature": {"ask", "declared", "exporting", "payload"}, "declared": {"ask", "payload"},
+    "ballots": {"payload"}, "pollforms": {"ballots", "payload"}, "pollbook": {"ask", "ballots", "exporting"},
+    "questionbook": {"exporting"},
     "settings": {"payload"},
     "auth": {"keyfiles"}, "guests": {"auth"},
     "http": {"contracts"},
@@ -56,7 +57,7 @@ BESIDE = {
 OUTSIDE = {
     "__init__": "", "errors": "", "wire": "orjson",
     "payload": "attrs", "declared": "", "ballots": "", "pollforms": "", "pollbook": "", "ask": "", "feature": "",
-    "ports": "", "settings": "attrs",
+    "exporting": "", "questionbook": "", "ports": "", "settings": "attrs",
     "features": "", "rooms": "trio orjson attrs cattrs",
     "stores": "trio orjson apsw", "auth": "attrs jwt orjson", "guests": "jwt orjson",
     "keyfiles": "cryptography jwt orjson",
@@ -67,7 +68,9 @@ OUTSIDE = {
 WIRE_NEVER = {"asyncio", "datetime", "os", "random", "select", "selectors", "socket", "ssl", "threading", "time"}
 """The wire is told the time and given bytes."""
 
-FEATURE_HELPERS = {"livehub.feature", "livehub.ballots", "livehub.pollbook", "livehub.pollforms"}
+FEATURE_HELPERS = {
+    "livehub.feature", "livehub.ballots", "livehub.pollbook", "livehub.pollforms", "livehub.questionbook",
+}  # fmt: skip
 """What of livehub features may import: their contract, and what is too much for one file; no sibling."""
 
 FEATURE_MODULES = {

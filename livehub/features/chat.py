@@ -24,12 +24,14 @@ from livehub.feature import (
     Person,
     Refused,
     Seating,
+    Table,
     Text,
     Uuid,
     Via,
     Whole,
     applies,
     command,
+    full_name,
     payload,
     setting,
 )
@@ -38,6 +40,7 @@ TEXT_CHARS_MAX = 1_000
 EMOJI_PER_MESSAGE_MAX = 100
 SNAPSHOT_MESSAGES = 50
 HISTORY_MESSAGES_MAX = 200
+EXPORTED = ("messageId", "sentAt", "editedAt", "authorId", "authorName", "text", "replyTo", "reactions")
 
 
 @payload
@@ -286,6 +289,17 @@ class Chat(Feature):
         """The last messages, oldest first."""
         latest = list(islice(reversed(self.messages.values()), SNAPSHOT_MESSAGES))
         return {"messages": [self._shown(message) for message in reversed(latest)]}
+
+    def export(self, at_ms: int) -> dict[str, Table]:
+        """The messages that are still there, in the order they were sent."""
+        return {"messages": Table(EXPORTED, (self._exported(message) for message in self.messages.values()))}
+
+    def _exported(self, message: Message) -> tuple[JSON, ...]:
+        author = cast(dict[str, str], message.author)
+        reply_to = message.parent_id if message.parent_id in self.messages else None
+        reactions = {emoji: len(people) for emoji, people in message.reactions.items()}
+        written = (message.id, message.timestamp, message.edited_at, author["id"], full_name(author))
+        return (*written, message.text, reply_to, reactions)
 
     def _find(self, message_id: str) -> Message:
         message = self.messages.get(message_id)

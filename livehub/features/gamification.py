@@ -27,10 +27,12 @@ from livehub.feature import (
     Outcome,
     Person,
     Seating,
+    Table,
     Via,
     Whole,
     applies,
     command,
+    full_name,
     on,
     payload,
     user,
@@ -39,6 +41,7 @@ from livehub.feature import (
 
 TOP_ENTRIES = 10
 ENTRIES_MAX = 100
+EXPORTED = ("userId", "name", "points", "badges")
 IDS_FROM = 1_000
 """Ids that a listener draws are counted from here: those below are for the command that was asked."""
 
@@ -228,6 +231,14 @@ class Gamification(Feature):
     def snapshot(self, who: Person) -> LeaderboardSnapshot:
         """The top 10 and where this person stands."""
         return {"leaderboard": self._board(who.id, TOP_ENTRIES)}
+
+    def export(self, at_ms: int) -> dict[str, Table]:
+        """What everybody earned, in the order of their first points."""
+        rows = (
+            (user_id, full_name(one.user), one.score, [badge.name for badge in BADGES if badge.name in one.badges])
+            for user_id, one in self.people.items()
+        )
+        return {"points": Table(EXPORTED, rows)}
 
     @on("chat.message.new")
     def message_sent(self, data: dict[str, JSON], ask: Ask[Any]) -> Outcome:

@@ -38,6 +38,7 @@ from livehub.feature import (
     Person,
     Refused,
     Seating,
+    Table,
     Via,
     applies,
     command,
@@ -52,6 +53,7 @@ CROWD_PEOPLE = 500
 CROWD_VIEW_EVERY_S = 0.5
 RECOUNTED_MAX = 500
 """One ask may not write more facts than a room bears; whoever is beyond is counted when they next connect."""
+ATTENDANCE = ("participantId", "userId", "displayName", "minutes", "isPresent")
 MANAGES = "sessions:manage"
 PRESENTS = ("sessions:manage", "poll:manage")
 TRANSITIONS = {("draft", "start"): "active", ("draft", "end"): "ended", ("active", "end"): "ended"}
@@ -116,6 +118,10 @@ class Participant:
     present: bool = False
     since_ms: int = 0
     attended_ms: int = 0  # before `since_ms`
+
+    def there_ms(self, at_ms: int) -> int:
+        """How long they were there in all, up to a time."""
+        return self.attended_ms + (max(at_ms - self.since_ms, 0) if self.present else 0)
 
 
 @dataclass
@@ -191,6 +197,15 @@ class Lifecycle(Feature):
         if any(map(who.can, PRESENTS)):
             shown["participants"] = self._listed()
         return shown
+
+    def export(self, at_ms: int) -> dict[str, Table]:
+        """How long everybody was there, in the order they joined, without presenters."""
+        rows = (
+            (one.id, user_id, one.name, round(one.there_ms(at_ms) / 60_000, 1), one.present)
+            for user_id, one in self.people.items()
+            if not one.presents
+        )
+        return {"attendance": Table(ATTENDANCE, rows)}
 
     def came(self, ask: Ask[None]) -> Outcome:
         """Somebody is here, again or for the first time."""

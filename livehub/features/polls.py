@@ -28,9 +28,7 @@ from livehub.feature import (
     EVERYONE,
     JSON,
     NOTHING,
-    After,
     Ask,
-    Cancel,
     Emits,
     Empty,
     Fact,
@@ -41,6 +39,7 @@ from livehub.feature import (
     Person,
     Refused,
     Seating,
+    Table,
     Via,
     applies,
     command,
@@ -48,7 +47,7 @@ from livehub.feature import (
     on,
     view,
 )
-from livehub.pollbook import Asked, Vote
+from livehub.pollbook import Asked, Vote, exported
 from livehub.pollforms import (
     REASONS,
     CastVote,
@@ -80,7 +79,6 @@ RESPONSES_SHOWN_MAX = 1_000
 VOTE_ID = 3_000
 """Ids of one ask are numbered; those below are other features'."""
 
-
 OWN_VOTE = Own("userVotedForOptionId", "own_vote", key="pollId", fit=fit)
 
 
@@ -101,11 +99,7 @@ class Polls(Feature):
             own=OWN_VOTE,
         ),
         Emits(
-            "poll.closed",
-            PollResults,
-            "A poll takes no more votes: final counts.",
-            render=final_results,
-            own=OWN_VOTE,
+            "poll.closed", PollResults, "A poll takes no more votes: final counts.", render=final_results, own=OWN_VOTE
         ),
         Emits("poll.giveaway.winner", GiveawayWinner, "A giveaway was drawn.", render=winner),
     )
@@ -199,15 +193,9 @@ class Polls(Feature):
         return Outcome([Fact("poll.giveaway.winner", data, (EVERYONE,))], {**shown})
 
     @command(
-        "poll.list",
-        key=Key.OPTIONAL,
-        seat=Seating.MEMBER,
-        instead="sessions:manage",
-        via=Via.REST,
-        reads=True,
-        returns=PollList,
-        rest="GET /sessions/{sessionId}/polls",
-    )
+        "poll.list", key=Key.OPTIONAL, seat=Seating.MEMBER, instead="sessions:manage", via=Via.REST, reads=True,
+        returns=PollList, rest="GET /sessions/{sessionId}/polls",
+    )  # fmt: skip
     def every_poll(self, ask: Ask[Empty]) -> Outcome:
         """Show every poll of a session, with results and one's own vote."""
         return Outcome(reply={"polls": self.overview(ask.who)["polls"]})
@@ -268,20 +256,19 @@ class Polls(Feature):
         ]
         poll = {**asked.poll, "isActive": True, "status": "active"}
         opened = Fact("poll.opened", {"pollId": data["pollId"], "poll": poll, "at": ask.now}, (EVERYONE,))
-        effects = [After(_timer(data["pollId"]), ask.at_ms + asked.limit_ms, "poll.time.up", _time_up(data, ask))]
-        return Outcome([*facts, opened], effects=effects if asked.limit_ms else ())
+        return Outcome([*facts, opened], effects=asked.rings(ask.at_ms))
 
     @on("poll.closing")
     def close(self, data: dict[str, JSON], ask: Ask[JSON]) -> Outcome:
         """Show the final results."""
         asked = self.polls[data["pollId"]]
         closed = Fact("poll.closed", asked.ended("closed", ask.now), (EVERYONE,))
-        return Outcome([closed], effects=_stop(data["pollId"], asked))
+        return Outcome([closed], effects=asked.hush())
 
     @on("poll.set_aside", "poll.reset")
     def stop(self, data: dict[str, JSON], ask: Ask[JSON]) -> Outcome:
         """Its time does not go on."""
-        return Outcome(effects=_stop(data["pollId"], self.polls[data["pollId"]]))
+        return Outcome(effects=self.polls[data["pollId"]].hush())
 
     @on("session.ending")
     def end(self, data: dict[str, JSON], ask: Ask[JSON]) -> Outcome:
@@ -355,7 +342,6 @@ class Polls(Feature):
     @applies("poll.reset")
     def _on_reset(self, data: dict[str, JSON], at_ms: int) -> None:
         asked = self.polls[data["pollId"]]
-        asked.status, asked.opened_ms = "draft", 0
         asked.empty()
 
     @applies("poll.giveaway.winner")
@@ -371,6 +357,10 @@ class Polls(Feature):
         """Every poll, with what this person may see of its results."""
         shown = [visible(asked.results(), asked.own(who)) for asked in self.polls.values()]
         return {"polls": shown, "activePollId": next((asked.poll["id"] for asked in self._active()), None)}
+
+    def export(self, at_ms: int) -> dict[str, Table]:
+        """Every poll, and the votes of each."""
+        return exported(self.polls.values(), self.participants)
 
     def _active(self) -> list[Asked]:
         """The poll that takes votes, if there is one."""
@@ -392,15 +382,3 @@ class Polls(Feature):
             "again": ask.who.id in asked.votes,
         }
         return Fact("poll.voted", data)
-
-
-def _timer(poll_id: str) -> str:
-    return f"poll:{poll_id}"
-
-
-def _time_up(data: dict[str, JSON], ask: Ask[JSON]) -> dict[str, JSON]:
-    return {"pollId": data["pollId"], "openedMs": ask.at_ms}
-
-
-def _stop(poll_id: str, asked: Asked) -> list[Cancel]:
-    return [Cancel(_timer(poll_id))] if asked.limit_ms else []

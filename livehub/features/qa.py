@@ -30,6 +30,7 @@ from livehub.feature import (
     Person,
     Refused,
     Seating,
+    Table,
     Text,
     Uuid,
     Via,
@@ -39,6 +40,7 @@ from livehub.feature import (
     payload,
     setting,
 )
+from livehub.questionbook import Asked, as_seen, exported
 
 MODERATION = ":moderation"
 MODERATE = "qna:moderate"
@@ -204,37 +206,14 @@ class ModerationAlert(TypedDict):
     timestamp: str
 
 
-@dataclass(slots=True)
-class Asked:
-    """What the session remembers of one question."""
-
-    question: dict[str, JSON]  # as everybody sees it, but for the e-mail address; replaced, never changed
-    author_id: str
-    author_email: str
-    held: bool  # until a moderator decides
-    note: str | None = None
-    upvoters: set[str] = field(default_factory=set)
-
-    @property
-    def public(self) -> bool:
-        """Whether everybody sees it."""
-        return not self.held and self.question["status"] != "dismissed"
-
-
 def _seen(data: dict[str, JSON], audience: str) -> JSON:
     sees = audience == MODERATION
-    return _as_seen(data["question"], data["authorEmail"], data["note"], sees=sees, shared=data["emailShown"])
+    return as_seen(data["question"], data["authorEmail"], data["note"], sees=sees, shared=data["emailShown"])
 
 
 def _new(data: dict[str, JSON], audience: str) -> JSON:
     """A question that was approved is new to the public alone: moderators have had it."""
     return None if data.get("approved") and audience == MODERATION else _seen(data, audience)
-
-
-def _as_seen(question: dict[str, JSON], email: str, note: str | None, *, sees: bool, shared: bool) -> dict[str, JSON]:
-    """A question for somebody who `sees` what moderators see, or for the others."""
-    shown = {**question, "authorEmail": email if sees or shared else ""}
-    return {**shown, "moderatorNote": note} if sees and note is not None else shown
 
 
 @dataclass
@@ -365,6 +344,10 @@ class Qa(Feature):
         shown = [{**self._shown(asked, who), "hasUpvoted": who.id in asked.upvoters} for asked in listed]
         return cast(QaSnapshot, {"questions": shown})
 
+    def export(self, at_ms: int) -> dict[str, Table]:
+        """Every question, in the order they were asked."""
+        return {"questions": exported(self.questions.values(), emails=self.share_emails)}
+
     def _find(self, question_id: str, *, public: bool = False) -> Asked:
         asked = self.questions.get(question_id)
         if asked is None or (public and not asked.public):
@@ -390,7 +373,7 @@ class Qa(Feature):
 
     def _shown(self, asked: Asked, who: Person) -> dict[str, JSON]:
         sees = who.can(MODERATE)
-        return _as_seen(asked.question, asked.author_email, asked.note, sees=sees, shared=self.share_emails)
+        return as_seen(asked.question, asked.author_email, asked.note, sees=sees, shared=self.share_emails)
 
 
 def _flagged(words: tuple[str, ...], text: str) -> list[str]:

@@ -84,7 +84,7 @@ class Written:
 
     def cancelled(self) -> list[str]:
         """Timers that this ask cancelled, or that rang to ask it; one that it set again is neither."""
-        rang = [self.request.timer] if self.request is not None and self.request.timer is not None else []
+        rang = [self.request.timer.key] if self.request is not None and self.request.timer is not None else []
         return rang + [effect.key for effect in self.performed.effects if isinstance(effect, Cancel)]
 
 

@@ -148,7 +148,7 @@ class ErrandRunner:
         payload: Any = orjson.loads(data)
         request = Request(found, payload, self._clock_ms(), secrets.randbits(128))
         request.told = tell.id if tell else None
-        request.timer = timer.key if timer else None
+        request.timer = timer
         request.reply = partial(self._answered, room, command, tell, timer)
         try:
             await self._ask(room, request)

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from livehub.errors import Refused
 from livehub.feature import SYSTEM, Command, Person
-from livehub.ports import SeatRecord
+from livehub.ports import SeatRecord, TimerRecord
 from livehub.rooms.keys import Claim
 from livehub.rooms.peer import Answer, Peer
 
@@ -32,7 +32,7 @@ class Request:
     peer: Peer | None = None
     claim: Claim | None = None
     told: str | None = None  # id of the tell that this answers
-    timer: str | None = None  # key of the timer that this answers
+    timer: TimerRecord | None = None  # the timer that this answers
     event_id: str = ""  # the event that the asker named
 
 

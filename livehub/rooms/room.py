@@ -17,8 +17,8 @@ from typing import Any
 import trio
 
 from livehub.errors import Refused, Unavailable
-from livehub.feature import JSON, SYSTEM, Ask, Fact, Seating
-from livehub.ports import Entry, Tenure
+from livehub.feature import JSON, SYSTEM, After, Ask, Cancel, Fact, Seating
+from livehub.ports import Entry, Tenure, TimerRecord
 from livehub.rooms.commit import Hub, Written, publish, write
 from livehub.rooms.fanout import Told
 from livehub.rooms.peer import Answer, Peer, Seat
@@ -52,6 +52,7 @@ class Room:
         self._waiting = 0  # entries submitted and not answered yet
         self._settled = trio.Event()
         self._tenure = Tenure()
+        self._due_ms: dict[str, int | None] = {}  # timers as they were set here last; None: cancelled
         self._serving = False
         self._missed = False  # somebody came or went while the log could not be written
         self.state = State(hub.catalog, self.kind, self.id)
@@ -112,6 +113,7 @@ class Room:
         """Build the state from the log."""
         hub = self._hub
         self._tenure = Tenure()
+        self._due_ms = {}
         state = State(hub.catalog, self.kind, self.id)
         after, started_s = 0, trio.current_time()
         try:
@@ -194,6 +196,9 @@ class Room:
 
     def _ask(self, request: Request) -> None:
         ask = Ask(request.payload, request.who, request.at_ms, request.seed, request.event_id)
+        if self._outdated(request.timer):
+            self._in_order(lambda error: request.reply(Answer({}) if error is None else Unavailable()))
+            return
         try:
             self._check_seat(request)
             performed = self.state.perform(request.command.name, ask)
@@ -329,11 +334,18 @@ class Room:
     def _submit(self, written: Written, done: Callable[[Exception | None], None]) -> None:
         """Send what an ask wrote to the log; what wrote nothing waits only for what was decided before it."""
         self._views.touch(written.performed.facts)
+        for effect in written.performed.effects:
+            if isinstance(effect, After | Cancel):
+                self._due_ms[effect.key] = effect.due_ms if isinstance(effect, After) else None
         entry = write(written, self._tenure, self._hub.store)
         if entry is None:
             self._in_order(done)
         else:
             self._enter(entry, done)
+
+    def _outdated(self, rang: TimerRecord | None) -> bool:
+        """Whether a timer was set anew or cancelled while its ring was on its way here: the latest counts."""
+        return rang is not None and self._due_ms.pop(rang.key, rang.due_ms) != rang.due_ms
 
     def _in_order(self, done: Callable[[Exception | None], None]) -> None:
         """Call once everything decided so far is committed, or with the error that undid it."""

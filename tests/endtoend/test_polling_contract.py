@@ -20,7 +20,7 @@ from tests.endtoend.node import Node
 from tests.endtoend.polltable import BEYOND, CONTRACT, TABLE, to_prove
 from tests.harness import Server
 
-SETTINGS = {"polling": {"grace_s": 0.3, "heartbeat_s": 0.5}}
+SETTINGS = {"polling": {"grace_s": 0.3, "heartbeat_s": 0.5}, "sessions": {"auto_create": False}}
 A_HASH = text_like("SHA-256", r"[0-9a-f]{64}")
 A_CODE = text_like("access code", r"[B-DF-HJKMNP-TV-Z]{6}")
 SUBMITTED_AT = "2026-01-03T12:00:00.000Z"
@@ -47,7 +47,7 @@ def described(poll: dict[str, Any]) -> dict[str, Any]:
 
 
 def counted(poll: dict[str, Any], *votes: int) -> dict[str, Any]:
-    """The counts of a poll of options, and the shares: whole here, and then a client from npm cannot tell 50.0 from 50."""
+    """The counts of a poll of options, and the shares: whole ones here, which arrive from npm as 50 and not as 50.0."""
     total = sum(votes)
     breakdown = [
         {"optionId": option["id"], "voteCount": count, "percentage": 100 * count // total if total else 0}
@@ -131,9 +131,16 @@ async def test_whoever_is_not_let_in_is_told_why(assembly: Assembly) -> None:
     await assembly.create()
     nobody = assembly.open("nobody", "not-a-token")
     message, data = await nobody.client.reported("connect_error")
-    assert (message, data["reason"]) == ("Authentication failed", "token_invalid")
-    stranger = assembly.open("stranger", assembly.server.token("stranger"), sessionId="no-such-place:x")
-    await stranger.client.heard("connection:established")
+    assert (message, data["reason"]) == ("Authentication failed", "token_malformed")
+    lost = assembly.open("lost", assembly.server.token("lost"), sessionId="no-such-place")
+    await lost.client.heard("error:general")
+    about = {"eventName": "session.join", "entityId": "no-such-place"}
+    fault = {"errorCode": "not_found", "message": "Session not found", "requestContext": about}
+    sid = lost.client.reports("connect")[0][0]["sid"]
+    await assembly.hears(
+        Line((lost,), "connection:established", {"connectionId": sid, "serverVersion": livehub.__version__}),
+        Line((lost,), "error:general", fault),
+    )
 
 
 async def test_a_new_session_is_told_to_its_presenter(assembly: Assembly) -> None:

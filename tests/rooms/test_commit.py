@@ -141,7 +141,9 @@ async def test_what_an_ask_answers_is_done_with_in_the_same_commit(autojump_cloc
     async with open_memory() as store:
         entry = entry_of(carried_out(request=asked(told="tell-1")), store)
         assert entry.told == "tell-1"
-        entry = entry_of(carried_out(request=asked(timer="tea")), store)
+        entry = entry_of(
+            carried_out(request=asked(timer=TimerRecord("session:s1", "tea", 5, "toy.ring", b"{}"))), store
+        )
         assert entry.unsets == ["tea"]
 
 

@@ -16,7 +16,7 @@ from livehub.rooms import errands as module
 from livehub.rooms.errands import RETRY_S, WORK_TIMEOUT_S
 from livehub.rooms.house import HouseLimits
 from livehub.stores.memory import MemoryStore, open_memory
-from tests.kit import ANNA, BEN, Clock, Ears, HubUnderTest, ears, open_hub, uuid
+from tests.kit import ANNA, BEN, Clock, Ears, HubUnderTest, ears, open_hub, settle, uuid
 from tests.rooms.toys import Counter, Messenger
 
 HERE, THERE = "session:s1", "session:s2"
@@ -339,3 +339,27 @@ async def test_only_so_much_work_goes_on_at_once(autojump_clock: MockClock) -> N
             await hub.do("toy.work", {"text": "busy"}, anna)
         await trio.sleep(10)
     assert most == module.WORK_AT_ONCE_MAX
+
+
+@pytest.mark.parametrize("instead", ["toy.later", "toy.never"])
+async def test_a_ring_under_way_does_not_undo_what_was_decided_before_it(
+    instead: str, autojump_clock: MockClock
+) -> None:
+    """The disk takes its time; the timer is set anew (or cancelled) while its ring waits in the room's inbox."""
+    async with open_memory(queue_max_entries=1) as store, open_hub(Counter, Messenger, store=store) as hub:
+        anna = await sit(hub, ears(ANNA))
+        await hub.do("toy.later", {"text": "tea"}, anna)
+        await trio.sleep(9.5)
+        store.hold_commits = trio.Event()
+        await hub.ask("toy.add", {}, anna)
+        await settle()
+        asked = await hub.ask(instead, {"text": "tea"}, anna)
+        await trio.sleep(1)  # the ring comes behind it
+        store.hold_commits.set()
+        await asked.answer()
+        await settle()
+        assert anna.events("toy.rang") == []
+        assert len(await store.timers()) == (instead == "toy.later")
+        await trio.sleep(20)
+        assert len(anna.events("toy.rang")) == (instead == "toy.later")
+        assert await store.timers() == []

@@ -172,7 +172,8 @@ def read_vote(poll: Mapping[str, JSON], vote: VoteData, blocked: Iterable[str] =
         raise Refused(f"ratingValue must be from {poll['minRating']} to {poll['maxRating']}", code="invalid_rating")
     elif kind == "word_cloud":
         value = list(dict.fromkeys(filter(None, map(normal_word, value))))
-        if not value or set(value) & set(map(normal_word, blocked)):
+        never = set(map(normal_word, blocked))
+        if not value or any(never & {word, *word.split()} for word in value):
             raise Refused("Please choose other words", code="invalid_option")
     return {field: value}
 

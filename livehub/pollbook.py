@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from livehub.ask import Person, iso
+from livehub.ask import After, Cancel, Person, iso
 from livehub.ballots import counts, marks, quiz_points, vote_hash
 from livehub.errors import Refused
 from livehub.exporting import Table, full_name
@@ -54,7 +54,7 @@ class Asked:
         if before is not None:
             self.tally -= marks(self.poll, before.data)
         self.votes[vote.voter["id"]] = vote
-        self.tally += marks(self.poll, vote.data)
+        self.tally.update(marks(self.poll, vote.data))  # unlike `+=`, which looks at all that was ever counted
 
     def empty(self) -> None:
         """Forget all votes: it is a draft again."""

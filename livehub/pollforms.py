@@ -29,7 +29,7 @@ BLOCKED_WORDS = ("asshole", "bastard", "bitch", "cunt", "dick", "fuck", "fucking
 PLAIN = ("id", "question", "isActive", "creatorId", "sessionId", "options", "creator", "totalVotes")
 """All that contract 1 knows of a poll. A poll of one choice is shown so to its clients; others show what they need."""
 RESULTS = ("totalVotes", "averageRating", "ratingDistribution", "words")
-COUNTED = ("voteCount", "percentage")
+HIDDEN = (*RESULTS, "leaders")
 
 
 @payload
@@ -277,7 +277,7 @@ def visible(results: dict[str, JSON], own: JSON) -> dict[str, JSON]:
 
 def hidden(results: dict[str, JSON]) -> dict[str, JSON]:
     """Results without the results."""
-    poll = {name: value for name, value in results["poll"].items() if name not in RESULTS}
+    poll = {name: value for name, value in results["poll"].items() if name not in HIDDEN}
     poll["options"] = [{name: option[name] for name in ("id", "text")} for option in poll["options"]]
     return {"poll": poll}
 

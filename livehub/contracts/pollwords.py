@@ -124,7 +124,8 @@ def _closed(data: dict[str, JSON], own: JSON) -> Words:
     shown: dict[str, JSON] = {"pollId": data["pollId"], "closedAt": data["at"], "voteHash": data.get("voteHash", "")}
     if _sees(own):
         shown |= {"finalVoteCount": poll["totalVotes"], "rejectedVotes": data.get("rejected", {}), **counts_shown(poll)}
-    return "poll:closed", shown | {name: poll[name] for name in ("correctOptionId", "leaders") if name in poll}
+        shown |= {name: poll[name] for name in ("leaders",) if name in poll}
+    return "poll:closed", shown | {name: poll[name] for name in ("correctOptionId",) if name in poll}
 
 
 def _counted(results: dict[str, JSON], own: JSON) -> Words | None:

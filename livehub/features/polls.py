@@ -193,9 +193,15 @@ class Polls(Feature):
         return Outcome([Fact("poll.giveaway.winner", data, (EVERYONE,))], {**shown})
 
     @command(
-        "poll.list", key=Key.OPTIONAL, seat=Seating.MEMBER, instead="sessions:manage", via=Via.REST, reads=True,
-        returns=PollList, rest="GET /sessions/{sessionId}/polls",
-    )  # fmt: skip
+        "poll.list",
+        key=Key.OPTIONAL,
+        seat=Seating.MEMBER,
+        instead="sessions:manage",
+        via=Via.REST,
+        reads=True,
+        returns=PollList,
+        rest="GET /sessions/{sessionId}/polls",
+    )
     def every_poll(self, ask: Ask[Empty]) -> Outcome:
         """Show every poll of a session, with results and one's own vote."""
         return Outcome(reply={"polls": self.overview(ask.who)["polls"]})

@@ -64,7 +64,7 @@ class Stage:
         )
 
     async def enter(self, person: str, *, joined: bool = True, **options: Any) -> Client:
-        """Open a client, wait until it is let in, and join the session."""
+        """Open a client, wait until it is let in, join the session and wait for its snapshot."""
         client = self.connect(person, **options)
         await client.acknowledged()
         if joined:
@@ -72,6 +72,7 @@ class Stage:
                 "success": True,
                 "sessionId": self.session,
             }
+            await client.heard("session.snapshot")
         return client
 
     async def send(self, client: Client, text: str, **more: Any) -> str:

@@ -12,6 +12,7 @@ from livehub.errors import Refused
 from livehub.feature import EVERYONE, JSON, Ask, Person, Via
 from livehub.features.polls import POLLS_PER_SESSION_MAX, Polls
 from livehub.features.sessions import Sessions, SessionSettings
+from livehub.pollforms import StartGiveaway
 from tests.kit import ANNA, BEN, CARA, OWNER, Bench, ears, open_hub, person, settle, uuid
 
 SPEAKER = person("sam", "poll:create")

@@ -36,6 +36,7 @@ from livehub.features.lifecycle import Lifecycle, PollingSettings
 from livehub.guests import Guests
 from livehub.http.app import Health, create_app
 from livehub.http.delays import Delays
+from livehub.http.export import Exports
 from livehub.http.join import Reception, Site
 from livehub.http.rest import Rest
 from livehub.logs import configure
@@ -168,6 +169,7 @@ class _Hub:
             self.house.hub.catalog,
             self._reception(settings),
             Health(self._not_ready, self.metrics.render),
+            Exports(self.store, self.house.hub.catalog, now_ms),
             body_bytes_max=settings.engine.max_payload_bytes,
             body_timeout_s=settings.engine.handshake_timeout_s,
             origins=settings.server.origins,

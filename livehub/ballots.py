@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -42,6 +43,8 @@ DURATION_S_MAX = 86_400
 QUIZ_POINTS = 1_000
 """For a right answer at once; half of it at the end of the time."""
 
+SPOKEN = re.compile(r"\w+")
+"""What of an entry for a word cloud is a word: people write two or three."""
 CHOICES = ("multiple_choice", "quiz")
 WITH_OPTIONS = (*CHOICES, "ranking")
 FIELDS = {
@@ -134,7 +137,7 @@ def _check_options(new: NewPoll, options: Sequence[NewOption]) -> None:
     if new.poll_type in WITH_OPTIONS and len(options) < 2:
         raise Refused(f"options must have 2 to {OPTIONS_MAX} items, not {len(options)}", code="invalid_payload")
     if new.poll_type not in WITH_OPTIONS and options:
-        raise Refused(f"A {new.poll_type} poll has no options", code="invalid_payload")
+        raise Refused(f"A poll of type {new.poll_type} has no options", code="invalid_payload")
     right = sum(option.is_correct for option in options)
     if new.poll_type == "quiz" and right != 1:
         raise Refused("A quiz has exactly one option with isCorrect", code="invalid_payload")
@@ -164,7 +167,7 @@ def read_vote(poll: Mapping[str, JSON], vote: VoteData, blocked: Iterable[str] =
         "textResponse": vote.text_response,
     }
     if [name for name, value in given.items() if value is not None] != [field]:
-        raise Refused(f"voteData of a {kind} poll has {field} and nothing else", code="invalid_payload")
+        raise Refused(f"voteData in a poll of type {kind} has {field} and nothing else", code="invalid_payload")
     value: JSON = given[field]
     if kind in WITH_OPTIONS:
         _check_choice(poll, value)
@@ -173,7 +176,7 @@ def read_vote(poll: Mapping[str, JSON], vote: VoteData, blocked: Iterable[str] =
     elif kind == "word_cloud":
         value = list(dict.fromkeys(filter(None, map(normal_word, value))))
         never = set(map(normal_word, blocked))
-        if not value or any(never & {word, *word.split()} for word in value):
+        if not value or any(never & {word, *SPOKEN.findall(word)} for word in value):
             raise Refused("Please choose other words", code="invalid_option")
     return {field: value}
 

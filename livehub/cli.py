@@ -1,11 +1,13 @@
-"""The command line: serve, token, check, events."""
+"""The command line: serve, token, check, events, export."""
 
 from __future__ import annotations
 
 import json
 import re
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,7 +24,9 @@ from livehub.contracts.events import NAMESPACE
 from livehub.contracts.inventory import Inventory
 from livehub.contracts.pagetext import page
 from livehub.contracts.typescript import typescript
-from livehub.errors import LivehubError
+from livehub.errors import ConfigError, LivehubError
+from livehub.exportfiles import default_directory, file_names, open_directory, write_files
+from livehub.feature import iso
 from livehub.features import discover
 from livehub.rooms.catalog import Catalog
 from livehub.settings import DEVELOPMENT_SECRET, Settings
@@ -138,6 +142,34 @@ def events(config: Path | None, form: str) -> None:
     click.echo(FORMS[form](Catalog(discover(), load(config).features)))
 
 
+@cli.group()
+def export() -> None:
+    """Write what is in the data directory to files."""
+
+
+@export.command("session")
+@_config
+@click.argument("session_id", metavar="ID")
+@click.option("--out", type=click.Path(path_type=Path), help="Directory for the files. Default: ./export-ID.")
+@click.option("--force", is_flag=True, help="Replace files that are there.")
+def export_session(config: Path | None, session_id: str, out: Path | None, *, force: bool) -> None:
+    """Write a session to a CSV file per table and a JSON file. The server may run meanwhile."""
+    settings = load(config)
+    if settings.store.kind == "memory":
+        raise ConfigError('[store] kind = "memory" keeps nothing; ask the server: GET /api/sessions/ID/export')
+    catalog = Catalog(discover(), settings.features, share_emails=settings.privacy.share_emails)
+    with open_directory(Path(settings.store.data)) as log:
+        with _progress(log.count(session_id), "Reading the log") as read:
+            state = log.fold(catalog, session_id, read)
+        ends_ms = log.latest_ms()
+    directory = out or default_directory(session_id)
+    head = {"sessionId": session_id, "exportedAt": iso(time.time_ns() // 1_000_000)}
+    with _progress(len(file_names(state)), "Writing files") as wrote:
+        written = write_files(state, directory, ends_ms, head, force=force, progress=wrote)
+    for file in written:
+        click.echo(file)
+
+
 def main() -> None:
     """Entry point: known trouble is a sentence on stderr and exit code 1, never a traceback."""
     try:
@@ -145,6 +177,16 @@ def main() -> None:
     except (LivehubError, OSError) as error:
         click.echo(f"livehub: {error}", err=True)
         sys.exit(EXIT_TROUBLE)
+
+
+@contextmanager
+def _progress(length: int, label: str) -> Iterator[Callable[[int], object]]:
+    """A bar on a terminal, and nothing elsewhere: logs and pipes have no use for one."""
+    if not sys.stderr.isatty():
+        yield bool
+        return
+    with click.progressbar(length=length, label=label, file=sys.stderr) as bar:
+        yield bar.update
 
 
 def _greet(settings: Settings, url: str) -> None:

@@ -125,7 +125,9 @@ def _closed(data: dict[str, JSON], own: JSON) -> Words:
     if _sees(own):
         shown |= {"finalVoteCount": poll["totalVotes"], "rejectedVotes": data.get("rejected", {}), **counts_shown(poll)}
         shown |= {name: poll[name] for name in ("leaders",) if name in poll}
-    return "poll:closed", shown | {name: poll[name] for name in ("correctOptionId",) if name in poll}
+    if "correctOptionId" in poll:
+        shown["correctOptionId"] = poll["correctOptionId"]
+    return "poll:closed", shown
 
 
 def _counted(results: dict[str, JSON], own: JSON) -> Words | None:

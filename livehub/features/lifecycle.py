@@ -116,12 +116,16 @@ class Participant:
     name: str = ""
     presents: bool = False
     present: bool = False
-    since_ms: int = 0
+    since_ms: int | None = None  # None: not there, or the session is over
     attended_ms: int = 0  # before `since_ms`
 
     def there_ms(self, at_ms: int) -> int:
         """How long they were there in all, up to a time."""
-        return self.attended_ms + (max(at_ms - self.since_ms, 0) if self.present else 0)
+        return self.attended_ms + (0 if self.since_ms is None else max(at_ms - self.since_ms, 0))
+
+    def count_until(self, at_ms: int) -> None:
+        """From this time on they are not there, or it no longer counts."""
+        self.attended_ms, self.since_ms = self.there_ms(at_ms), None
 
 
 @dataclass
@@ -245,7 +249,8 @@ class Lifecycle(Feature):
             return NOTHING
         if due_ms > ask.at_ms and not ask.payload.get("last"):
             return Outcome(effects=[_ring(user_id, due_ms, last=True)])
-        data = self._moved(user_id, one, ask.at_ms, self.present - 1)
+        lost_ms = due_ms - round(self.settings.grace_s * 1000)
+        data = {**self._moved(user_id, one, ask.at_ms, self.present - 1), "lostMs": lost_ms}
         return Outcome([Fact("participant.went", data, _to(self.present - 1))])
 
     @view("participants.crowd", after=("participant.came", "participant.went"), every_s=CROWD_VIEW_EVERY_S)
@@ -265,6 +270,8 @@ class Lifecycle(Feature):
     @applies("session.ended")
     def _on_ended(self, data: dict[str, JSON], at_ms: int) -> None:
         self.status, self.changed_at = "ended", data["at"]
+        for one in self.people.values():
+            one.count_until(at_ms)
 
     @applies("session.joined")
     def _on_joined(self, data: dict[str, JSON], at_ms: int) -> None:
@@ -275,7 +282,8 @@ class Lifecycle(Feature):
     @applies("participant.came")
     def _on_came(self, data: dict[str, JSON], at_ms: int) -> None:
         one = self.people[data["userId"]]
-        one.present, one.since_ms, one.name = True, at_ms, data["displayName"]
+        one.present, one.name = True, data["displayName"]
+        one.since_ms = None if self.status == "ended" else at_ms
         self.present += 1
         self.missing.pop(data["userId"], None)
         self.latest = {**data, "came": True}
@@ -284,7 +292,7 @@ class Lifecycle(Feature):
     def _on_went(self, data: dict[str, JSON], at_ms: int) -> None:
         one = self.people[data["userId"]]
         one.present = False
-        one.attended_ms += at_ms - one.since_ms
+        one.count_until(data.get("lostMs", at_ms))
         self.present -= 1
         self.missing.pop(data["userId"], None)
         self.latest = {**data, "came": False}

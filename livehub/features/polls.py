@@ -128,7 +128,7 @@ class Polls(Feature):
         """Vote for one option, once per poll."""
         asked, option_id = self._find(ask.payload.poll_id), ask.payload.option_id
         if asked.poll["pollType"] not in CHOICES:
-            raise Refused(f"A {asked.poll['pollType']} poll takes no option", 409, code="invalid_option")
+            raise Refused(f"A poll of type {asked.poll['pollType']} takes no option", 409, code="invalid_option")
         asked.check_open(self.session_status, ask.who.id, ask.at_ms)
         asked.check_option(option_id, "optionId")
         fact = self._voted(asked, ask, {"selectedOptionIds": [option_id]})

@@ -15,6 +15,8 @@ import livehub
 from livehub.errors import Refused
 from livehub.http.api import api
 from livehub.http.cors import allow
+from livehub.http.export import Exports, export
+from livehub.http.export import paths as export_paths
 from livehub.http.join import Reception, join, paths
 from livehub.http.rest import Rest, json_response, refusal_response
 from livehub.rooms.catalog import Catalog
@@ -35,6 +37,7 @@ def create_app(
     catalog: Catalog,
     reception: Reception,
     health: Health,
+    exports: Exports,
     *,
     body_bytes_max: int,
     body_timeout_s: float,
@@ -44,8 +47,9 @@ def create_app(
     app = QuartTrio("livehub")
     app.config["MAX_CONTENT_LENGTH"] = body_bytes_max
     app.config["BODY_TIMEOUT"] = body_timeout_s
-    app.register_blueprint(api(rest, catalog, paths()))
+    app.register_blueprint(api(rest, catalog, {**paths(), **export_paths(exports.names())}))
     app.register_blueprint(join(rest, reception))
+    app.register_blueprint(export(rest, exports))
     page = resources.files("livehub.http").joinpath("index.html").read_text("utf-8")
     page = page.replace("{{ version }}", livehub.__version__)
 

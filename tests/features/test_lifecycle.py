@@ -260,7 +260,7 @@ def test_who_goes_has_the_grace_to_come_back(bench: Bench) -> None:
     assert (fact.kind, fact.to) == (WENT, (EVERYONE,))
     assert fact.data == {
         "userId": "ben", "participantId": life(bench).people["ben"].id,
-        "at": "2026-01-01T00:00:06.000Z", "participantCount": 0,
+        "at": "2026-01-01T00:00:06.000Z", "participantCount": 0, "lostMs": START_MS + 1_000,
     }  # fmt: skip
     assert present(bench) == []
 
@@ -308,7 +308,7 @@ def test_who_comes_again_is_news_again(bench: Bench) -> None:
     assert (fact.kind, fact.data["participantCount"]) == (CAME, 1)
 
 
-def test_attendance_adds_up_with_the_graces(bench: Bench) -> None:
+def test_attendance_adds_up_without_the_graces(bench: Bench) -> None:
     for who in (MANAGER, BEN):
         join(bench, who)
     rings(bench, went(bench, BEN, after_ms=60_000))
@@ -316,9 +316,19 @@ def test_attendance_adds_up_with_the_graces(bench: Bench) -> None:
     went(bench, BEN, after_ms=30_000)
     came(bench, BEN, after_ms=2_000)
     ben = life(bench).people["ben"]
-    assert (ben.attended_ms, ben.since_ms) == (65_000, START_MS + 665_000)
+    assert (ben.attended_ms, ben.since_ms) == (60_000, START_MS + 665_000)
     rings(bench, went(bench, BEN, after_ms=8_000))
-    assert life(bench).people["ben"].attended_ms == 65_000 + 45_000
+    assert life(bench).people["ben"].attended_ms == 60_000 + 40_000
+
+
+def test_attendance_ends_with_the_session(bench: Bench) -> None:
+    for who in (MANAGER, BEN):
+        join(bench, who)
+    bench.ask("session.end", {}, MANAGER, after_ms=60_000)
+    assert life(bench).people["ben"].there_ms(bench.now_ms + 600_000) == 60_000
+    rings(bench, went(bench, BEN, after_ms=600_000))
+    came(bench, BEN, after_ms=1_000)
+    assert life(bench).people["ben"].there_ms(bench.now_ms + 600_000) == 60_000
 
 
 def test_nothing_is_heard_of_the_grace(bench: Bench) -> None:

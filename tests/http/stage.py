@@ -17,6 +17,7 @@ from livehub.features.sessions import SessionSettings
 from livehub.guests import Guests, is_guests
 from livehub.http.app import Health, create_app
 from livehub.http.delays import Delays
+from livehub.http.export import Exports
 from livehub.http.join import Reception, Site
 from livehub.http.rest import Rest
 from tests.kit import ANNA, BEN, MODERATOR, OWNER, HubUnderTest, open_hub
@@ -42,17 +43,20 @@ class Stage:
     origins: tuple[str, ...] = ()
     why_not_ready: str | None = None
     guests: Guests = field(init=False)
+    exports: Exports = field(init=False)
     app: QuartTrio = field(init=False)
 
     def __post_init__(self) -> None:
         self.guests = Guests(self.hub.store.secret)
         health = Health(lambda: self.why_not_ready, lambda: (b"figures 1\n", "text/plain; version=0.0.4"))
         hub = self.hub
+        self.exports = Exports(hub.store, hub.catalog, hub.clock)
         reception = Reception(
             self.codes, self.guests, hub.clock, hub.meter.refused, address, delays=self.delays, site=self.site
         )
         limits: dict[str, Any] = {"body_bytes_max": BODY_BYTES_MAX, "body_timeout_s": 1.0, "origins": self.origins}
-        self.app = create_app(Rest(hub.gate, self.identify), hub.catalog, reception, health, **limits)
+        rest = Rest(hub.gate, self.identify)
+        self.app = create_app(rest, hub.catalog, reception, health, self.exports, **limits)
 
     def identify(self, token: object) -> tuple[Person, float]:
         """Whoever is named by the token; guests bring theirs."""

@@ -28,7 +28,7 @@ test: lint types node $(if $(wildcard $(INTEROP)/package.json),$(INTEROP)/node_m
 	$(PY) -m pytest
 
 long: $(VENV)/.dev node $(if $(wildcard $(INTEROP)/package.json),$(INTEROP)/node_modules/.stamp)
-	$(PY) -m pytest --kill-rounds 50 --examples 1000 --attendees 1000 --attend-s 60
+	$(PY) -m pytest --kill-rounds 50 --examples 1000 --attendees 1000 --attend-s 60 --guests 2000
 
 lint: $(VENV)/.dev
 	$(PY) -m ruff check

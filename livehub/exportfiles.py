@@ -93,9 +93,9 @@ def write_files(
     force: bool,
     progress: Callable[[int], object],
 ) -> list[Path]:
-    """Write a CSV file per table and one JSON file, which begins with `head`. Raises `OSError`, and `LivehubError`
+    """Write a CSV file per table and one JSON file, which begins with `head`; `ends_ms` is when the log ends.
 
-    with nothing written where a file is there already, unless `force`. `ends_ms` is when the log ends.
+    Raises `LivehubError`; with nothing written where a file is there already, unless `force`.
     """
 
     def tables() -> dict[str, Table]:
@@ -105,13 +105,16 @@ def write_files(
     there = [name for name in names if (directory / name).exists()]
     if there and not force:
         raise LivehubError(f"{directory} holds {', '.join(there)} already; --force replaces what is there")
-    directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
     written = []
-    for name in names:
-        text = json_text(head, tables()) if name == JSON_NAME else csv_text(tables()[name.removesuffix(".csv")])
-        _write(directory / name, chunks(text))
-        written.append(directory / name)
-        progress(1)
+    try:
+        directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+        for name in names:
+            text = json_text(head, tables()) if name == JSON_NAME else csv_text(tables()[name.removesuffix(".csv")])
+            _write(directory / name, chunks(text))
+            written.append(directory / name)
+            progress(1)
+    except OSError as error:
+        raise LivehubError(f"cannot write to {error.filename or directory}: {error.strerror}") from error
     return written
 
 

@@ -10,6 +10,7 @@ EXAMPLES = 100
 STALL_MIB = 32
 ATTENDEES = 200
 ATTEND_S = 8
+GUESTS = 200
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -19,6 +20,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--examples", type=int, default=EXAMPLES, help="examples that Hypothesis tries per property")
     group.addoption("--attendees", type=int, default=ATTENDEES, help="people in a lively session")
     group.addoption("--attend-s", type=int, default=ATTEND_S, help="seconds that a lively session lasts")
+    group.addoption("--guests", type=int, default=GUESTS, help="guests who vote in a live poll")
+    group.addoption(
+        "--guests-p95-ms", type=float, default=0.0, help="longest that 95%% of their events may take; 0: any"
+    )
     group.addoption("--stall-mib", type=int, default=STALL_MIB, help="MiB sent to each reader beside a stalled one")
 
 

@@ -52,7 +52,7 @@ class Room:
         self._waiting = 0  # entries submitted and not answered yet
         self._settled = trio.Event()
         self._tenure = Tenure()
-        self._due_ms: dict[str, int | None] = {}  # timers as asks set them last; None: cancelled
+        self._due_ms: dict[str, int | None] = {}  # timers as they were set last; None: cancelled
         self._serving = False
         self._missed = False  # somebody came or went while the log could not be written
         self.state = State(hub.catalog, self.kind, self.id)
@@ -88,6 +88,7 @@ class Room:
     def _call_over(self) -> bool:
         """Tell the features who is here. False if one fails at it, which it would do again at once."""
         self._act(self.state.reopened, Ask(self.seats.people, SYSTEM, self._hub.clock_ms(), _seed()))
+        self._due_ms.clear()  # what they set now does not outdate the ring that may have opened the room
         return not self._tenure.broken
 
     def vacate(self, peer: Peer) -> None:
@@ -334,7 +335,7 @@ class Room:
     def _submit(self, written: Written, done: Callable[[Exception | None], None]) -> None:
         """Send what an ask wrote to the log; what wrote nothing waits only for what was decided before it."""
         self._views.touch(written.performed.facts)
-        for effect in written.performed.effects if written.request is not None else ():
+        for effect in written.performed.effects:
             if isinstance(effect, After | Cancel):
                 self._due_ms[effect.key] = effect.due_ms if isinstance(effect, After) else None
         entry = write(written, self._tenure, self._hub.store)

@@ -1,7 +1,7 @@
 """Guests of a live poll, thousands in one loop: they join by code, come with their own token, and vote when asked.
 
-Some of them lose connection just after they have voted, without waiting for an answer, and vote again once they are
-back: whether the first vote came through they cannot know, and that it counts once is what is to be shown.
+Some of them lose connection just as they vote, without waiting for an answer, and vote again once they are back: whether
+the first vote came through, or half of it, they cannot know, and that each counts once is what is to be shown.
 
 How long an event took is told by the clock of this process, from the time that the event says it is of. On one machine
 that is the time from the send, to the millisecond.
@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from http.client import HTTPConnection
 from typing import Any
 
@@ -160,20 +160,27 @@ class Guest:
 
     def _vote_once(self) -> None:
         self._choose()
-        self._vote()
-        if self.drops:
-            if self._crowd.dice.random() < 0.5:
-                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
-            self.leave()
-            self._crowd.plan(self._crowd.dice.uniform(*AWAY_S), self.connect)
+        if not self.drops:
+            self._vote()
+            return
+        ballot = masked(self._ballot().encode())
+        how = self._crowd.dice.choice(("closed", "reset", "torn"))
+        if how == "reset":
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
+        self.socket.sendall(ballot[: len(ballot) // 2] if how == "torn" else ballot)
+        self.leave()
+        self._crowd.plan(self._crowd.dice.uniform(*AWAY_S), self.connect)
 
     def _choose(self) -> None:
         options = [option["optionId"] for option in self._poll["options"]]
         self.chosen = {"selectedOptionIds": [self._crowd.dice.choice(options)]}
 
+    def _ballot(self) -> str:
+        told = {"pollId": self._poll["pollId"], "participantId": self.participant_id, "voteData": self.chosen}
+        return f"42/polling,1{json.dumps(['vote:submitted', told])}"
+
     def _vote(self) -> None:
-        ballot = {"pollId": self._poll["pollId"], "participantId": self.participant_id, "voteData": self.chosen}
-        self._say(f"42/polling,1{json.dumps(['vote:submitted', ballot])}")
+        self._say(self._ballot())
 
     def _say(self, text: str) -> None:
         self.socket.sendall(masked(text.encode()))
@@ -221,12 +228,20 @@ def live(crowd: Crowd, selector: selectors.BaseSelector, until: Callable[[], boo
 
 
 def enter_all(
-    server: Server, crowd: Crowd, admitted: Sequence[dict[str, Any]], selector: selectors.BaseSelector, deadline_s: float
+    server: Server,
+    crowd: Crowd,
+    admitted: Sequence[dict[str, Any]],
+    selector: selectors.BaseSelector,
+    deadline_s: float,
 ) -> list[Guest]:
     """Have all connect, some at a time, and know the state."""
     guests: list[Guest] = []
     for start in range(0, len(admitted), ENTERING_AT_ONCE):
         batch = [Guest(server, crowd, joined, selector) for joined in admitted[start : start + ENTERING_AT_ONCE]]
         guests += batch
-        live(crowd, selector, lambda batch=batch: all(guest.there for guest in batch), deadline_s)  # type: ignore[misc]  # mypy cannot infer a lambda with a default
+        live(crowd, selector, partial(_all_there, batch), deadline_s)
     return guests
+
+
+def _all_there(guests: Sequence[Guest]) -> bool:
+    return all(guest.there for guest in guests)

@@ -7,11 +7,13 @@ before the rest is searched: the same address anywhere else is a leak.
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from io import StringIO
 from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import unquote_plus
 
@@ -121,7 +123,10 @@ def _forms(text: str) -> Iterator[str]:
 
 
 def _read(text: str) -> Any:
-    """The JSON of a frame or of an answer; None where there is none."""
+    """The content of a frame or of an answer, as JSON; rows of CSV by the table that they name. None for other text."""
+    if text.startswith("\ufefftable,"):
+        rows = list(csv.DictReader(StringIO(text[1:])))
+        return {table: [row for row in rows if row["table"] == table] for table in {row["table"] for row in rows}}
     found = EVENT.match(text)
     try:
         return json.loads(found[1] if found else text)

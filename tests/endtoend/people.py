@@ -71,6 +71,11 @@ Whoever manages sessions manages those of all organisations, and sees who made t
 """
 PRESENT = {"participants": MODERATORS}
 """Presenters see who is there, by their names."""
+MANAGERS = frozenset({"owner"})
+EXPORTED = {"attendance": MANAGERS}
+"""Tables of the export in which managers see everybody who was there, by id and name."""
+VOTES_EXPORTED = {"voter": {"votes": MANAGERS, "points": MANAGERS}, "asker": {"points": MANAGERS}}
+"""And those of them who voted, asked and earned under their names."""
 ORG_KNOWERS = {"outsider": frozenset({"outsider", "owner"})}
 """An event that nobody prepared is the organisation's of who came first: those in it see that."""
 ON_LEADERBOARD = ("voter", "asker")
@@ -184,11 +189,12 @@ class People:
 
     async def gets_in(self, slug: str) -> None:
         """Have the visitor bring the code of a session."""
-        name = self.plant("the name of the visitor", {VISITOR}, PRESENT)
+        name = self.plant("the name of the visitor", {VISITOR}, PRESENT | EXPORTED)
         answer = await self.requests(VISITOR, "POST", f"/api/sessions/{slug}/join", {"displayName": name})
         assert answer.is_success, answer.text
-        self._ids[VISITOR] = self.plant("the id of the visitor", {VISITOR}, PRESENT, answer.json()["participantId"])
-        self._tokens[VISITOR] = self.plant("the token of the visitor", {VISITOR}, text=answer.json()["token"])
+        id_, token = answer.json()["participantId"], answer.json()["token"]
+        self._ids[VISITOR] = self.plant("the id of the visitor", {VISITOR}, PRESENT | EXPORTED, id_)
+        self._tokens[VISITOR] = self.plant("the token of the visitor", {VISITOR}, text=token)
 
     async def requests(
         self, who: str, method: str, target: str, body: dict[str, Any] | None = None, used: str = ""
@@ -221,6 +227,7 @@ class People:
     def _introduce(self, name: str, claims: dict[str, Any], domain: str) -> None:
         knowers = ACQUAINTANCES.get(name, frozenset()) | {name}
         board = {"topEntries": SEATED} if name in ON_LEADERBOARD else {}
+        board |= EXPORTED | VOTES_EXPORTED.get(name, {})
         self._ids[name] = f"{name}-{self.plant(f'the id of {name}', knowers, board)}"
         tag = self.plant(f"the name of {name}", knowers, board | PRESENT)
         person = f"{name.capitalize()}{tag} Walker{tag}"

@@ -15,7 +15,7 @@ import pytest
 import livehub
 from livehub.contracts import polling, pollwords
 from tests.endtoend.assembly import Assembly, Attendee, Line, events
-from tests.endtoend.likeness import A_TIME, AN_ID, WORDS, same, text_like
+from tests.endtoend.likeness import A_TIME, A_WORD, AN_ID, WORDS, same, text_like
 from tests.endtoend.node import Node
 from tests.endtoend.polltable import BEYOND, CONTRACT, TABLE, to_prove
 from tests.harness import Server
@@ -135,7 +135,7 @@ async def test_whoever_is_not_let_in_is_told_why(assembly: Assembly) -> None:
     lost = assembly.open("lost", assembly.server.token("lost"), sessionId="no-such-place")
     await lost.client.heard("error:general")
     about = {"eventName": "session.join", "entityId": "no-such-place"}
-    fault = {"errorCode": "not_found", "message": "Session not found", "requestContext": about}
+    fault = {"errorCode": A_WORD, "message": "Session not found", "requestContext": about}
     sid = lost.client.reports("connect")[0][0]["sid"]
     await assembly.hears(
         Line((lost,), "connection:established", {"connectionId": sid, "serverVersion": livehub.__version__}),

@@ -1,4 +1,4 @@
-"""A crowd of guests votes within 2 s of being asked, some of them twice: each is counted once, and it can be checked."""
+"""A crowd of guests votes within 2 s of being asked, some twice: each is counted once, and all of it can be checked."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ class Desk:
 
     def __init__(self, server: Server) -> None:
         token = server.token("presenter", role="ADMIN")
-        self._http = httpx.Client(base_url=f"{server.url}/api", headers={"Authorization": f"Bearer {token}"}, timeout=30)
+        self._http = httpx.Client(
+            base_url=f"{server.url}/api", headers={"Authorization": f"Bearer {token}"}, timeout=30
+        )
 
     def asks(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         """A request: the body of the answer."""
@@ -59,7 +61,9 @@ def test_a_crowd_votes_at_once_and_everybody_is_counted_once(tmp_path: Path, pyt
         desk.asks("POST", f"{path}/start")
         since_s = time.monotonic()
         admitted, took_s = join_all(server, session["slug"], people)
-        print(f"joined in {time.monotonic() - since_s:.1f} s, the median took {statistics.median(took_s) * 1000:.1f} ms")
+        print(
+            f"joined in {time.monotonic() - since_s:.1f} s, the median took {statistics.median(took_s) * 1000:.1f} ms"
+        )
         guests = enter_all(server, crowd, admitted, selector, DEADLINE_S)
         print(f"all there after {time.monotonic() - since_s:.1f} s")
         asked = {"question": "What next?", "isAnonymous": True, "options": [{"text": text} for text in OPTIONS]}
@@ -137,4 +141,6 @@ def _outcomes(guests: list[Guest]) -> list[dict[str, Any]]:
 def _allow_files(wanted: int) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard)
+        )

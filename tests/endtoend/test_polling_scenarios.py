@@ -1,4 +1,4 @@
-"""Contract 4's scenarios and edge cases as they are written, two vocabularies at once, and what an `eventId` replays."""
+"""Contract 4's scenarios and edge cases as they are written, two vocabularies at once, what an `eventId` replays."""
 
 from __future__ import annotations
 

@@ -26,8 +26,10 @@ SEEN_BY = ("owner", "moderator", "speaker", "ada", "bob", "voter", "late", "team
 READERS = ("owner", "moderator", "ada", "bob", "voter", VISITOR, "analyst")
 ROOMS = {"guest": ("event",), "absent": (), VISITOR: ("session",), "analyst": ("dashboard",)}
 """Which rooms they join, if not a session and its event."""
-FORGOTTEN = re.compile(r'"countedAt":(null|"[^"]*"),')
-"""When the sums of a dashboard were made; they are made anew."""
+PASSING = re.compile(r'"(countedAt|exportedAt|minutes)":(null|"[^"]*"|[0-9.]+),')
+"""Fields that go with the clock: when sums were made (they are made anew), when it is now, how long somebody is here."""
+TWICE = "format=csv"
+"""Where JSON can be had as well: that is compared."""
 
 Portrait = dict[str, Any]
 
@@ -59,7 +61,8 @@ async def _portrait(people: People) -> Portrait:
             portrait[f"{name} hears {event}"] = payloads
     for name, answers in (await everybody_looks(people, READERS)).items():
         for address, (status, text) in answers.items():
-            portrait[f"{name} reads {address}"] = (status, FORGOTTEN.sub("", text))
+            if TWICE not in address:
+                portrait[f"{name} reads {address}"] = (status, PASSING.sub("", text))
     return portrait
 
 

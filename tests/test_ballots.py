@@ -439,9 +439,7 @@ def test_percentages_add_up_to_a_hundred_and_are_the_nearest_tenths(amounts: lis
     got_one = [place for place, amount in enumerate(amounts) if total and tenths[place] > amount * 1_000 // total]
     left = [place for place in range(len(amounts)) if place not in got_one]
     for place in got_one:
-        assert all(remainders[place] > remainders[other] for other in left), (
-            "the largest remainders, the first of equals"
-        )
+        assert all(remainders[place] > remainders[other] for other in left), "largest first, then the first"
 
 
 @given(st.integers(2, OPTIONS_MAX), st.integers(1, 1_000))
@@ -478,7 +476,7 @@ def test_the_hash_is_that_of_the_published_recipe() -> None:
 
 def test_the_hash_of_known_votes_is_known() -> None:
     """Made with `printf 'v1 {"ratingValue":4}\\nv2 {"words":["été"]}\\n' | sha256sum`."""
-    votes = [("v1", {"ratingValue": 4}), ("v2", {"words": ["été"]})]
+    votes: list[tuple[str, dict[str, JSON]]] = [("v1", {"ratingValue": 4}), ("v2", {"words": ["été"]})]
     assert vote_hash(votes) == "b0982f998ab0a6806e56b112490d1cc1824544e4ffb8f65a18fd503c366c3223"
     assert vote_hash([]) == hashlib.sha256().hexdigest()
 

@@ -117,6 +117,9 @@ def test_a_secret_is_open_in_its_own_field_alone_and_to_its_own_people_alone() -
     assert found("ada", {"mail": SECRET, "text": SECRET}) == 3
     assert found("bob", {"mail": SECRET}) == 3
     assert leaks(secrets, [Told("ada", "the head", SECRET)])
+    exported = f'\ufefftable,name,text\r\nmail,{SECRET},\r\nvotes,"{{}}",x\r\n'
+    assert not leaks(secrets, [Told("ada", "a table", exported)])
+    assert leaks(secrets, [Told("ada", "a table", exported.format(SECRET))])
 
 
 async def _check_walk(people: People) -> None:

@@ -27,7 +27,7 @@ READERS = ("owner", "moderator", "ada", "bob", "voter", VISITOR, "analyst")
 ROOMS = {"guest": ("event",), "absent": (), VISITOR: ("session",), "analyst": ("dashboard",)}
 """Which rooms they join, if not a session and its event."""
 PASSING = re.compile(r'"(countedAt|exportedAt|minutes)":(null|"[^"]*"|[0-9.]+),')
-"""Fields that go with the clock: when sums were made (they are made anew), when it is now, how long somebody is here."""
+"""Fields that go with the clock: when sums were made (anew, after a restart), when it is now, how long who was here."""
 TWICE = "format=csv"
 """Where JSON can be had as well: that is compared."""
 

@@ -50,6 +50,7 @@ from livehub.payload import (
     Uuid,
     Whole,
     payload,
+    required,
     setting,
 )
 
@@ -100,6 +101,7 @@ __all__ = [
     "moment_ms",
     "on",
     "payload",
+    "required",
     "setting",
     "user",
     "view",

@@ -264,6 +264,11 @@ def payload(cls: C) -> C:
     return attrs.frozen(cls)
 
 
+def required() -> Any:
+    """A field that must be given, in a payload whose other fields (of a base class) need not be."""
+    return attrs.field(kw_only=True)
+
+
 @payload
 class Empty:
     """A payload without fields of its own."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, NotRequired, TypeAlias, TypedDict
 
-from livehub.ballots import OPTIONS_MAX, QUESTION_CHARS_MAX, NewOption, VoteData
+from livehub.ballots import OPTION_CHARS_MAX, OPTIONS_MAX, QUESTION_CHARS_MAX, VoteData
 from livehub.payload import Items, Text, Uuid, payload, setting
 
 JSON: TypeAlias = Any
@@ -40,11 +40,18 @@ class PollSettings:
 
 
 @payload
+class OptionText:
+    """One thing to choose, as contract 1 has it."""
+
+    text: Annotated[str, Text(OPTION_CHARS_MAX)]
+
+
+@payload
 class CreatePoll:
     """Contract 1, §5.1."""
 
     question: Annotated[str, Text(QUESTION_CHARS_MAX)]
-    options: Annotated[list[NewOption], Items(2, OPTIONS_MAX)]
+    options: Annotated[list[OptionText], Items(2, OPTIONS_MAX)]
 
 
 @payload

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import socket
 import subprocess
 import sys
 from base64 import urlsafe_b64decode
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import trio
 from click.testing import CliRunner
 
 from livehub.cli import cli
+from livehub.features import discover
+from livehub.ports import Entry, Line, Tenure
+from livehub.stores.sqlite import open_sqlite
+from tests.kit import ANNA, START_MS, Bench
 
 SECRET = "a secret of at least thirty-two bytes"
 EVENTS_PAGE = Path(__file__).parents[1] / "docs" / "events.md"
@@ -145,3 +153,91 @@ def test_a_taken_port_is_a_sentence(config: str, tmp_path: Path) -> None:
     assert run.returncode == 1
     assert port in run.stderr
     assert "Traceback" not in run.stderr
+
+
+EXPORTED = ["attendance.csv", "messages.csv", "points.csv", "polls.csv", "questions.csv", "session.json", "votes.csv"]
+
+
+def keep_session(data: Path) -> None:
+    """A log in which a session has a question with an e-mail address."""
+    bench = Bench(*(feature for feature in discover() if feature.room == "session"))
+    bench.ask("qa.question.ask", {"text": "How?"}, ANNA)
+
+    async def keep() -> None:
+        saved = trio.Event()
+        lines = [Line(record.kind, record.data) for record in bench.log]
+        async with open_sqlite(data, clock_ms=lambda: START_MS) as store:
+            store.submit(Entry(Tenure(), "session:keynote", START_MS, lambda error: saved.set(), lines))
+            await saved.wait()
+
+    trio.run(keep)
+
+
+def test_a_session_is_exported_to_files(config: str, tmp_path: Path) -> None:
+    keep_session(tmp_path / "data")
+    out = tmp_path / "out"
+    run = livehub("export", "session", "keynote", "--out", str(out), "--config", config)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert sorted(run.stdout.split()) == [str(out / name) for name in EXPORTED]
+    assert sorted(file.name for file in out.iterdir()) == EXPORTED
+    told = json.loads((out / "session.json").read_text())
+    assert (told["sessionId"], [one["text"] for one in told["questions"]]) == ("keynote", ["How?"])
+    assert "@" not in (out / "session.json").read_text() + (out / "questions.csv").read_text()
+
+
+def test_addresses_are_exported_where_the_configuration_shares_them(config: str, tmp_path: Path) -> None:
+    keep_session(tmp_path / "data")
+    with Path(config).open("a") as file:
+        file.write("[privacy]\nshare_emails = true\n")
+    run = livehub("export", "session", "keynote", "--out", str(tmp_path / "out"), "--config", config)
+    assert run.returncode == 0, run.stderr
+    assert ANNA.email in (tmp_path / "out" / "questions.csv").read_text()
+
+
+def test_an_export_replaces_files_only_when_it_is_told(
+    config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep_session(tmp_path / "data")
+    monkeypatch.chdir(tmp_path)
+    command = ("export", "session", "keynote", "--config", config)
+    assert livehub(*command).returncode == 0
+    assert sorted(file.name for file in (tmp_path / "export-keynote").iterdir()) == EXPORTED
+    again = livehub(*command)
+    assert again.returncode == 1
+    assert again.stderr.startswith("livehub: export-keynote holds messages.csv, ")
+    assert again.stderr.endswith("already; --force replaces what is there\n")
+    assert livehub(*command, "--force").returncode == 0
+
+
+def test_an_export_that_cannot_be_is_a_sentence_and_exit_code_1(config: str, tmp_path: Path) -> None:
+    def told(*args: str) -> str:
+        run = livehub("export", "session", *args)
+        assert run.returncode == 1
+        assert "Traceback" not in run.stderr
+        return run.stderr
+
+    assert f"there is no log in {tmp_path}/data" in told("keynote", "--config", config)
+    keep_session(tmp_path / "data")
+    assert told("nowhere", "--config", config) == f"livehub: there is no session 'nowhere' in {tmp_path}/data\n"
+    assert "cannot write to" in told("keynote", "--out", config, "--config", config)
+    memory = tmp_path / "memory.toml"
+    memory.write_text(f'[auth]\nsecret = "{SECRET}"\n[store]\nkind = "memory"\n')
+    assert '[store] kind = "memory" keeps nothing' in told("keynote", "--config", str(memory))
+
+
+def test_a_terminal_is_shown_how_far_an_export_is(config: str, tmp_path: Path) -> None:
+    keep_session(tmp_path / "data")
+    controller, terminal = pty.openpty()
+    command = ["export", "session", "keynote", "--out", str(tmp_path / "out"), "--config", config]
+    run = subprocess.run(
+        [sys.executable, "-m", "livehub", *command], stdout=subprocess.PIPE, stderr=terminal, timeout=60, check=False
+    )
+    os.close(terminal)
+    shown = ""
+    with suppress(OSError), open(controller, encoding="utf-8") as screen:  # a terminal nobody has open ends in an error
+        while line := screen.readline():
+            shown += line
+    assert run.returncode == 0, shown
+    for label in ("Reading the log", "Writing files"):
+        assert label in shown
+    assert shown.count("100%") >= 2

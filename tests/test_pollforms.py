@@ -44,7 +44,7 @@ def results(poll_type: str = "multiple_choice", **more: JSON) -> dict[str, JSON]
     return {"poll": {**poll, "options": options, "status": "closed", "totalVotes": 12, **more}}
 
 
-EVERYTHING = {
+EVERYTHING: dict[str, JSON] = {
     "averageRating": 4.2,
     "ratingDistribution": {"4": 3},
     "words": [{"word": "calm", "count": 2}],

@@ -23,7 +23,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, cast
 
-from livehub.ballots import CHOICES, NewPoll, describe_poll, read_vote
+from livehub.ballots import CHOICES, NewOption, NewPoll, describe_poll, read_vote
 from livehub.feature import (
     EVERYONE,
     JSON,
@@ -116,7 +116,7 @@ class Polls(Feature):
             raise Refused("Session is not active", 409, code="session_not_active")
         if len(self.polls) >= POLLS_PER_SESSION_MAX:
             raise Refused(f"A session has at most {POLLS_PER_SESSION_MAX} polls", 409, code="too_many")
-        new = NewPoll(ask.payload.question, options=ask.payload.options)
+        new = NewPoll(ask.payload.question, options=[NewOption(option.text) for option in ask.payload.options])
         poll, right = describe_poll(
             new, ask.new_id, creator=ask.who.public(), session_id=self.room_id, at=ask.now, place=len(self.polls)
         )

@@ -26,6 +26,7 @@ from livehub.feature import (
     applies,
     command,
     payload,
+    required,
 )
 from livehub.pollforms import OnePoll, Poll
 
@@ -37,7 +38,7 @@ NEEDS = ("poll:create", "poll:manage", "sessions:manage")
 class EditPoll(NewPoll):
     """The whole poll, written anew."""
 
-    poll_id: Uuid = ""
+    poll_id: Uuid = required()
 
 
 @payload

@@ -40,7 +40,7 @@ _ABOUT = " ".join(
     (
         "JSON: one object with `sessionId`, `exportedAt` and a list for each table. CSV, for spreadsheets: the table",
         "that `table` names, else all in one, with the table's name in the first column. An anonymous vote has neither",
-        "voter nor time, an anonymous question no author. The votes of a poll are in the order that `voteHash` is made of.",
+        "voter nor time, an anonymous question no author. Votes are in the order that `voteHash` is made of.",
     )
 )
 

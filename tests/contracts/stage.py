@@ -11,14 +11,20 @@ import orjson
 import trio
 
 from livehub.auth import Verifier, mint
+from livehub.contracts.codes import Codes
 from livehub.contracts.directory import Directory
 from livehub.contracts.entrance import Entrance, EntranceLimits
-from livehub.contracts.events import NAMESPACE, Events
+from livehub.contracts.events import NAMESPACE, Events, EventsVocabulary
+from livehub.contracts.polling import Polling
+from livehub.contracts.pollwords import NAMESPACE as POLLING
+from livehub.contracts.pollwords import PollingVocabulary
 from livehub.feature import JSON, Person
 from livehub.features import discover
 from livehub.features.sessions import SessionSettings
 from livehub.guests import Guests
 from livehub.ports import Worker
+from livehub.rooms.catalog import Catalog
+from livehub.rooms.fanout import Vocabulary
 from livehub.rooms.recovery import Recovery, ReplayLimits
 from livehub.settings import AuthSection
 from livehub.stores.memory import MemoryStore
@@ -26,6 +32,7 @@ from livehub.transports.deadlines import Deadlines
 from livehub.wire.frames import Frame, Kind
 from tests.kit import HubUnderTest, open_hub, settle, uuid
 
+HEARTBEAT_S = 30.0
 AUTH = AuthSection(secret="a secret of at least thirty-two bytes")
 
 
@@ -55,8 +62,8 @@ class FakeConnection:
 class FakeSocket:
     """One client in one namespace: `told` is what it got, in order."""
 
-    def __init__(self, headers: Mapping[str, str], query: Mapping[str, str]) -> None:
-        self.namespace = NAMESPACE
+    def __init__(self, headers: Mapping[str, str], query: Mapping[str, str], namespace: str = NAMESPACE) -> None:
+        self.namespace = namespace
         self.connection = FakeConnection(query, headers)
         self.connected = False
         self.data: object = None
@@ -95,13 +102,15 @@ class FakeSocket:
 
 @dataclass
 class Stage:
-    """A hub with its entrance and `/events`."""
+    """A hub with its entrance, `/events` and `/polling`."""
 
     hub: HubUnderTest
     directory: Directory
     guests: Guests
     entrance: Entrance
     events: Events
+    codes: Codes
+    polling: Polling
     asked: int = 0
 
     def token(self, user: str, **claims: Any) -> str:
@@ -142,9 +151,18 @@ class Stage:
         self.events.gone(socket, reason)
 
 
+def _spoken(catalog: Catalog) -> Mapping[str, Vocabulary]:
+    return {NAMESPACE: EventsVocabulary(catalog), POLLING: PollingVocabulary()}
+
+
 @asynccontextmanager
 async def stage(
-    store: MemoryStore | None = None, limits: EntranceLimits | None = None, window_ms: int = 24 * 3_600_000
+    store: MemoryStore | None = None,
+    limits: EntranceLimits | None = None,
+    window_ms: int = 24 * 3_600_000,
+    *,
+    auto_create: bool = True,
+    flush_s: float = 0.0,
 ) -> AsyncIterator[Stage]:
     """A stage; sessions come into being when somebody joins. With a store given, its end is a crash of the process."""
     expel: list[Callable[[str, str], None]] = []
@@ -153,19 +171,30 @@ async def stage(
         expel[0](data["userId"], "user_deactivated")
 
     workers: dict[str, Worker] = {"disconnect": disconnect}
-    settings = {"sessions": SessionSettings(auto_create=True)}
-    opened = open_hub(*discover(), store=store, settings=settings, workers=workers, watchdog_s=1e6)
+    settings = {"sessions": SessionSettings(auto_create=auto_create)}
+    opened = open_hub(
+        *discover(),
+        store=store,
+        settings=settings,
+        workers=workers,
+        vocabularies=_spoken,
+        flush_s=flush_s,
+        watchdog_s=1e6,
+    )
     async with opened as hub, trio.open_nursery() as nursery:
         deadlines = Deadlines()
         await nursery.start(deadlines.run)
-        directory = Directory(hub.house)
+        directory, codes = Directory(hub.house), Codes(hub.house)
         await directory.ready()
+        await codes.ready()
         recovery = Recovery(hub.house, ReplayLimits(window_ms=window_ms))
         verifier = _at(Verifier(AUTH), hub)
         guests = Guests(hub.store.secret)
         entrance = Entrance(hub.house, verifier, guests, directory, recovery, deadlines.at, limits or EntranceLimits())
         expel.append(entrance.cut_off)
-        yield Stage(hub, directory, guests, entrance, Events(entrance, hub.gate, hub.fanout))
+        events = Events(entrance, hub.gate, hub.fanout)
+        polling = Polling(entrance, hub.gate, hub.house, recovery, heartbeat_s=HEARTBEAT_S)
+        yield Stage(hub, directory, guests, entrance, events, codes, polling)
         nursery.cancel_scope.cancel()
 
 

@@ -1,7 +1,7 @@
 """Guests of a live poll, thousands in one loop: they join by code, come with their own token, and vote when asked.
 
-Some of them lose connection just as they vote, without waiting for an answer, and vote again once they are back: whether
-the first vote came through, they cannot know, and that each counts once is what is to be shown.
+Some of them lose connection just as they vote, without waiting for an answer, and vote again once they are back. They
+cannot know whether the first vote came through; that each counts once is what is to be shown.
 
 How long an event took is told by the clock of this process, from the time that the event says it is of. On one machine
 that is the time from the send, to the millisecond.

@@ -168,6 +168,7 @@ class Draws:
 
     def _uuid(self, field: str) -> str:
         fitting = [name for name in self.ids if name and camel(field).lower().endswith(name)]
+        fitting = [max(fitting, key=len)] if fitting else []
         names = fitting if fitting and not self._sometimes(0.1) else list(self.ids)
         if names and not self._sometimes(0.1):
             known = list(self.ids[self.dice.choice(names)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from livehub.feature import JSON, Person
+from livehub.feature import JSON, Person, iso
 from livehub.features.chat import (
     EMOJI_PER_MESSAGE_MAX,
     HISTORY_MESSAGES_MAX,
@@ -13,7 +13,7 @@ from livehub.features.chat import (
     Chat,
     ChatSettings,
 )
-from tests.kit import ANNA, BEN, MODERATOR, Bench, person, uuid
+from tests.kit import ANNA, BEN, MODERATOR, START_MS, Bench, person, uuid
 
 MINUTE_MS = 60_000
 NOBODY = person("nobody")
@@ -225,3 +225,25 @@ def test_the_log_rebuilds_the_chat(bench: Bench) -> None:
     bench.ask("chat.message.delete", {"messageId": send(bench)}, ANNA)
     assert bench.reopened().features == bench.state.features
     assert bench.reopened().snapshot(ANNA) == bench.state.snapshot(ANNA)
+
+
+def test_the_export_has_the_messages_that_are_still_there(bench: Bench) -> None:
+    first, gone = send(bench, "first"), send(bench, "gone")
+    answer = send(bench, "answer", BEN, replyingToMessageId=first)
+    orphan = send(bench, "orphan", BEN, replyingToMessageId=gone)
+    bench.ask("chat.message.edit", edit(first), ANNA)
+    bench.ask("chat.message.react", react(answer), ANNA)
+    bench.ask("chat.message.delete", {"messageId": gone}, ANNA)
+    at = iso(START_MS)
+    table = bench.feature(Chat).export(START_MS)["messages"]
+    assert [dict(zip(table.columns, row, strict=True)) for row in table.rows] == [
+        {
+            "messageId": message_id, "sentAt": at, "editedAt": edited, "authorId": author, "authorName": name,
+            "text": text, "replyTo": reply_to, "reactions": reactions,
+        }
+        for message_id, edited, author, name, text, reply_to, reactions in (
+            (first, at, "anna", "Anna Tester", "better", None, {}),
+            (answer, None, "ben", "Ben Tester", "answer", first, {"👍": 1}),
+            (orphan, None, "ben", "Ben Tester", "orphan", None, {}),
+        )
+    ]  # fmt: skip

@@ -421,3 +421,17 @@ async def test_a_client_asks_with_null_and_hears_the_leaderboard_change(autojump
         await hub.gate.ask("leaderboard.request", None, Knock(reply=reply, who=ANNA, peer=anna.peer))
         answer = await reply.answer()
         assert answer.reply["data"] == {"topEntries": entries, "currentUser": {"rank": 1, "score": 1}}
+
+
+def test_the_export_has_everybodys_points_and_badges(bench: Bench) -> None:
+    message_id = say(bench, BEN)
+    question(bench, ANNA)
+    react(bench, message_id, CARA)
+    react(bench, message_id, CARA)
+    table = bench.feature(Gamification).export(0)["points"]
+    assert table.columns == ("userId", "name", "points", "badges")
+    assert list(table.rows) == [
+        ("ben", "Ben Tester", 1, []),
+        ("anna", "Anna Tester", 5, ["Question Asker"]),
+        ("cara", "Cara Tester", 0, []),
+    ]

@@ -701,3 +701,28 @@ async def test_the_start_and_the_end_reach_everybody_in_the_room(autojump_clock:
         for command in ("start", "start", "end", "end"):
             await hub.do(f"session.{command}", {}, who=MANAGER, door=Via.REST, room_id="s2")
         assert [event for event, _ in anna.events()] == ["session.started", "session.ended"]
+
+
+def test_the_export_has_the_minutes_that_everybody_was_there_but_presenters() -> None:
+    bench = new_bench(joined=(MANAGER, ANNA, BEN))
+    went(bench, BEN, after_ms=90_000)
+    bench.ask("participant.gone", {"userId": BEN.id}, after_ms=GRACE_MS)
+    came(bench, BEN, after_ms=600_000)
+    bench.now_ms += 30_000
+    table = bench.feature(Lifecycle).export(bench.now_ms)["attendance"]
+    assert table.columns == ("participantId", "userId", "displayName", "minutes", "isPresent")
+    people = bench.feature(Sessions).participants
+    assert list(table.rows) == [
+        (people[ANNA.id], ANNA.id, "Anna Tester", 12.1, True),
+        (people[BEN.id], BEN.id, "Ben Tester", 2.0, True),
+    ]
+    assert next(iter(bench.feature(Lifecycle).export(0)["attendance"].rows))[3] == 0  # a clock that was set back
+
+
+def test_attendance_does_not_grow_for_somebody_who_has_gone() -> None:
+    bench = new_bench(joined=(ANNA,))
+    went(bench, ANNA, after_ms=60_000)
+    bench.ask("participant.gone", {"userId": ANNA.id}, after_ms=GRACE_MS)
+    for later_ms in (0, 3_600_000):
+        ((*_, minutes, present),) = bench.feature(Lifecycle).export(bench.now_ms + later_ms)["attendance"].rows
+        assert (minutes, present) == (1.0, False)

@@ -13,7 +13,8 @@ from trio.testing import MockClock
 
 import livehub
 from livehub.features import discover
-from livehub.http.join import paths
+from livehub.http.export import paths as export_paths
+from livehub.http.join import paths as join_paths
 from livehub.http.openapi import openapi
 from livehub.rooms.catalog import Catalog
 from tests.contracts.toys import catalog as toys
@@ -21,6 +22,11 @@ from tests.http.stage import stage
 from tests.kit import settle
 
 METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
+
+
+def paths() -> dict[str, Any]:
+    """What is told of routes that are no commands."""
+    return {**join_paths(), **export_paths(["messages", "points", "attendance", "polls", "votes", "questions"])}
 
 
 def documents() -> list[Any]:
@@ -73,7 +79,7 @@ async def test_it_tells_the_routes_that_are_served(autojump_clock: MockClock) ->
         served = {
             (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
             for rule in set_up.app.url_map.iter_rules()
-            if rule.endpoint.startswith(("api.", "join.")) and not rule.rule.endswith("openapi.json")
+            if rule.endpoint.startswith(("api.", "export.", "join.")) and not rule.rule.endswith("openapi.json")
             for method in rule.methods or ()
             if method in METHODS
         }

@@ -120,6 +120,11 @@ def test_chunks_are_the_same_text() -> None:
     assert list(chunks([])) == []
 
 
+def test_a_chunk_goes_out_early_when_it_is_time() -> None:
+    times = iter([False, True, True, False])
+    assert list(chunks(["", "a", "b", "c", "", "d"], lambda: next(times))) == [b"ab", b"c", b"d"]
+
+
 def test_tables_of_all_parts_or_one_of_them() -> None:
     one, other = things(), things(("a", 1))
     parts: list[dict[str, Table]] = [{"one": one}, {}, {"other": other}]

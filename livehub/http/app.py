@@ -45,13 +45,11 @@ def create_app(
 ) -> QuartTrio:
     """The app that answers everything but Engine.IO."""
     app = QuartTrio("livehub")
-    app.config["MAX_CONTENT_LENGTH"] = body_bytes_max
-    app.config["BODY_TIMEOUT"] = body_timeout_s
-    app.register_blueprint(api(rest, catalog, {**paths(), **export_paths(exports.names())}))
-    app.register_blueprint(join(rest, reception))
-    app.register_blueprint(export(rest, exports))
-    page = resources.files("livehub.http").joinpath("index.html").read_text("utf-8")
-    page = page.replace("{{ version }}", livehub.__version__)
+    app.config.update(MAX_CONTENT_LENGTH=body_bytes_max, BODY_TIMEOUT=body_timeout_s)
+    more = {**paths(), **export_paths(exports.names())}
+    for routes in (api(rest, catalog, more), join(rest, reception), export(rest, exports)):
+        app.register_blueprint(routes)
+    page = _front_page()
 
     @app.get("/")
     async def index() -> Response:
@@ -94,3 +92,8 @@ def create_app(
         return allow(request, response, origins)
 
     return app
+
+
+def _front_page() -> str:
+    page = resources.files("livehub.http").joinpath("index.html").read_text("utf-8")
+    return page.replace("{{ version }}", livehub.__version__)

@@ -179,6 +179,13 @@ async def test_a_session_is_started_and_ended(assembly: Assembly) -> None:
     await assembly.hears()
 
 
+async def test_a_session_that_never_took_place_ends_all_the_same(assembly: Assembly) -> None:
+    room = await three(assembly, started=False)
+    await assembly.present("/end")
+    ended = {"status": "ended", "endedAt": A_TIME, "finalParticipantCount": 2}
+    await assembly.hears(Line(room, "session:ended", ended))
+
+
 async def test_a_poll_is_written_changed_and_put_in_order(assembly: Assembly) -> None:
     room = await three(assembly, started=False)
     first = await assembly.poll(active=False)

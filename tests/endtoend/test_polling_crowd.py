@@ -10,6 +10,7 @@ import statistics
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import httpx
 import pytest
 
 from livehub.ballots import vote_hash
-from tests.endtoend.guests import Crowd, Guest, enter_all, join_all, live, p95
+from tests.endtoend.guests import DOORS, Crowd, Guest, enter_all, join_all, live, p95
 from tests.harness import Server
 
 SETTINGS = {
@@ -27,6 +28,7 @@ SETTINGS = {
 OPTIONS = ("Tea", "Coffee", "Water")
 DEADLINE_S = 60.0
 FILES_BESIDE = 200
+GUESSERS = 3
 
 
 class Desk:
@@ -81,6 +83,21 @@ def test_a_crowd_votes_at_once_and_everybody_is_counted_once(tmp_path: Path, pyt
         assert server.stop() == 0
         assert "Traceback" not in server.log
     assert most_ms == 0 or p95_ms <= most_ms
+
+
+def test_right_codes_open_beside_wrong_ones_from_the_same_address(tmp_path: Path) -> None:
+    with Server(tmp_path, SETTINGS) as server:
+        desk = Desk(server)
+        slug = desk.asks("POST", "/sessions", {"title": "Venue"})["slug"]
+        desk.close()
+        with ThreadPoolExecutor(GUESSERS) as pool:
+            guessed = [pool.submit(httpx.post, f"{server.url}/api/sessions/BBBBBB/join") for _ in range(GUESSERS)]
+            admitted, took_s = join_all(server, slug, DOORS)
+            refused = [guess.result() for guess in guessed]
+        print(f"the slowest of the right codes took {max(took_s):.2f} s")
+        assert len({one["participantId"] for one in admitted}) == DOORS
+        assert {answer.status_code for answer in refused} == {404}
+        assert {answer.json()["error"]["message"] for answer in refused} == {"Session not found"}
 
 
 def vote(desk: Desk, path: str, crowd: Crowd, guests: list[Guest], selector: selectors.BaseSelector) -> None:

@@ -10,6 +10,7 @@
 - what is shown is what is declared, under a declared name, and a reply is what its command declares;
 - a snapshot is of the type that its method returns, and no two features give one field of it;
 - who hears an event is whom it is declared for, named persons first, then parts of the room in their declared order;
+- an export's rows fit their columns, no two features give one table of it, and it has no e-mail address;
 - no e-mail address is shown to anybody without a permission, but the receiver's own.
 """
 
@@ -239,6 +240,7 @@ class Trial:
                 self._check_payload(event, payload, f"user:{who.id}")
         for who in self.people:
             self._check_snapshot(who)
+        self._check_export()
         assert portrait(self.state) == self.portrait, "looking changed the state"
 
     def _check_snapshot(self, who: Person) -> None:
@@ -252,6 +254,16 @@ class Trial:
         text = as_json(self.state.snapshot(who), "a snapshot").decode()
         if not who.permissions:
             assert not _others_mail(text, who.id), f"a snapshot for {who.id} shows an e-mail address"
+
+    def _check_export(self) -> None:
+        given: dict[str, str] = {}
+        for feature in self.state.features:
+            for name, table in feature.export(self.now_ms).items():
+                assert given.setdefault(name, feature.name) == feature.name, f"two features export {name}"
+                for row in table.rows:
+                    assert len(row) == len(table.columns), f"a row of {name} does not fit its columns"
+                    text = as_json(list(row), f"a row of {name}").decode()
+                    assert MAIL_DOMAIN not in text, f"the export of {name} shows an e-mail address"
 
     def _check_told(self, event: str, payload: JSON, part: str) -> None:
         self._check_payload(event, payload, part)

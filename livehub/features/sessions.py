@@ -167,7 +167,7 @@ class Sessions(Feature):
         facts = []
         if not self.created_at:
             if not self.settings.auto_create:
-                raise Refused("Session not found", 404)
+                raise Refused("Session not found", 404, code="not_found")
             facts.append(self._created("", ask, "active"))
         belongs, tells = self._belongs(ask.event_id, self.title, ask.who)
         facts += belongs

@@ -148,7 +148,7 @@ class State:
 
     def audiences(self, to: Sequence[str]) -> tuple[str, ...]:
         """Full names of a fact's audiences."""
-        return tuple(full_name(self.name, part) for part in to)
+        return tuple([full_name(self.name, part) for part in to]) if to else ()
 
     def _bind(self, feature: Feature) -> None:
         for command in feature.commands():

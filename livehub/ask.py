@@ -145,12 +145,16 @@ Effect: TypeAlias = Tell | After | Cancel | Do
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a command leads to, all of it in one commit. `reply` is the ack beside `"success": true`."""
+    """What a command leads to, all of it in one commit. `reply` is the ack beside `"success": true`.
+
+    With `declined` it tells of something that did not happen: facts may say so, but the ask's key stays free.
+    """
 
     facts: Sequence[Fact] = ()
     reply: dict[str, JSON] = field(default_factory=dict)
     effects: Sequence[Effect] = ()
     bursts: Sequence[Burst] = ()
+    declined: bool = False
 
 
 @lru_cache(maxsize=64)

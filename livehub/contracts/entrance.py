@@ -83,6 +83,7 @@ class Entrance:
         self._recovery = recovery
         self._call_at = call_at
         self._limits = limits
+        self.farewells: dict[str, Callable[[Socket, str], None]] = {}  # by namespace: how a contract says why
         self._inside: dict[str, _Inside] = {}  # by sid
         self._sids: dict[str, set[str]] = {}  # by person
         self._tenure = Tenure()
@@ -230,10 +231,14 @@ class Entrance:
             inside.socket.connection.abort(reason)
             return
         self._hub.meter.refused(reason)
-        inside.socket.emit("systemError", {"message": "Authentication failed", "reason": reason})
+        self.farewells.get(inside.socket.namespace, _system_error)(inside.socket, reason)
         connection = inside.socket.connection
         inside.socket.disconnect()
         self._call_at(trio.current_time() + EXPELLED_CLOSE_S, lambda: connection.close(reason))
 
     def _pid(self, ticket: Ticket, peer: Peer) -> str:
         return write_ticket(self._hub.store.secret, ticket, peer.vocabulary, peer.person.id)
+
+
+def _system_error(socket: Socket, reason: str) -> None:
+    socket.emit("systemError", {"message": "Authentication failed", "reason": reason})

@@ -45,6 +45,7 @@ class Polling:
         self._hub = house.hub
         self._recovery = recovery
         self._heartbeat_s = heartbeat_s
+        entrance.farewells[NAMESPACE] = self._farewell
 
     async def beat(self) -> None:
         """Send heartbeats until cancelled: one frame for everybody."""
@@ -71,7 +72,7 @@ class Polling:
             return
         self._hub.fanout.subscribe(peer, [HEARTBEATS])
         session_id = _named(auth, peer.query, "sessionId") or peer.person.session
-        last = _named(auth, peer.query, "lastEventId")
+        last = _named(auth, peer.query, "lastEventId") or str(auth.get("lastEventId") or "")[:64]
         about = {"connectionId": peer.sid, "serverVersion": livehub.__version__}
         stands = last if self._recovery.knows(last) else self._hub.fanout.offset(0)
         self._emit(socket, "connection:established", session_id, about, stands)
@@ -187,6 +188,10 @@ class Polling:
                 ack["replayed"] = True
         if ack_id is not None:
             socket.acknowledge(ack_id, ack)
+
+    def _farewell(self, socket: Socket, reason: str) -> None:
+        told = {"errorCode": reason, "message": "Authentication failed", "requestContext": {}}
+        self._emit(socket, "error:general", "", told)
 
     def _fault(self, socket: Socket, session_id: str, name: str, entity_id: str, refusal: Refused) -> None:
         context = {"eventName": name, **({"entityId": entity_id} if entity_id else {})}

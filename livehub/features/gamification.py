@@ -275,8 +275,10 @@ class Gamification(Feature):
     def poll_voted(self, data: dict[str, JSON], ask: Ask[Any]) -> Outcome:
         """Whoever votes in another's poll earns, once; not where nobody is to know."""
         own = self.creators.get(data["pollId"]) == data["voter"]["id"]
-        quiet = own or data["again"] or data["anonymous"]  # an award at that moment would tell who voted
-        return Outcome() if quiet else self._earned(data["voter"], "POLL_VOTED")
+        voter_id, poll_id = data["voter"]["id"], data["pollId"]
+        again = voter_id in self.given.get(poll_id, ())  # the vote was changed, or all votes were thrown away since
+        quiet = own or again or data["anonymous"]  # an award at that moment would tell who voted
+        return Outcome() if quiet else self._earned(data["voter"], "POLL_VOTED", poll_id, voter_id)
 
     @on("waitlist.joined")
     def waitlist_joined(self, data: dict[str, JSON], ask: Ask[Any]) -> Outcome:

@@ -149,9 +149,8 @@ class Polls(Feature):
             if refusal.code not in REASONS:
                 raise
             why = {**who, "reason": refusal.code, "message": refusal.message, "timestamp": ask.now}
-            return Outcome(
-                [Fact("poll.vote.rejected", {"pollId": told.poll_id, "reason": refusal.code})], {"rejected": why}
-            )
+            rejected = Fact("poll.vote.rejected", {"pollId": told.poll_id, "reason": refusal.code})
+            return Outcome([rejected], {"rejected": why}, declined=True)
         fact = self._voted(asked, ask, data)
         vote_id = fact.data["voteId"]
         accepted = {"voteId": vote_id, "receipt": vote_id, **who, "submittedAt": ask.now}

@@ -196,6 +196,8 @@ class Presenting(Feature):
         sheet = self._find(ask.payload.poll_id)
         if sheet.status not in ("closed", "active"):
             raise Refused("Poll was not closed", 409, code="conflict")
+        if sheet.poll["pollType"] == "quiz" and sheet.status == "closed":
+            raise Refused("The answer of this quiz is known: reset it to ask it again", 409, code="conflict")
         return self._opening(ask.payload.poll_id, sheet)
 
     @command(

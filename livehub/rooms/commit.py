@@ -99,7 +99,7 @@ def write(written: Written, tenure: Tenure, store: Store) -> Entry | None:
     entry.unsets = written.cancelled()
     if request is not None:
         entry.told = request.told
-        if request.claim is not None:
+        if request.claim is not None and not performed.declined:
             entry.key = request.claim.record(performed.reply, ask.at_ms)
         if request.peer is not None and request.peer.recoverable:
             _write_seat(request, written, entry)

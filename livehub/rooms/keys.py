@@ -87,10 +87,10 @@ class Keys:
         claim.again.append(reply)
         return None
 
-    def settle(self, claim: Claim, result: Answer | Refused) -> None:
-        """The ask was answered: after an answer the key is used, after a refusal it is free again."""
+    def settle(self, claim: Claim, result: Answer | Refused, *, declined: bool = False) -> None:
+        """The ask was answered: after an answer the key is used, after a refusal or a declining it is free again."""
         self._claims.pop((claim.user, claim.key), None)
-        if isinstance(result, Answer):
+        if isinstance(result, Answer) and not declined:
             self._remember((claim.user, claim.key))
             result = Answer(result.reply, replayed=True)
         for reply in claim.again:

@@ -291,7 +291,7 @@ class Room:
             offset = self._hub.fanout.offset(self._hub.store.head)
             answer = replace(answer, kind=self.kind, snapshot=written.snapshot, offset=offset)
         if request.claim is not None:
-            self._hub.keys.settle(request.claim, answer)
+            self._hub.keys.settle(request.claim, answer, declined=written.performed.declined)
         request.reply(answer)
         if peer is not None and written.taken is not None and not peer.gone:
             for event, payload in written.welcome:

@@ -38,6 +38,7 @@ class Performed:
     reply: dict[str, JSON] = field(default_factory=dict)
     effects: list[Effect] = field(default_factory=list)
     bursts: list[Burst] = field(default_factory=list)
+    declined: bool = False
 
     def add(self, more: Performed) -> None:
         """What came of the same ask besides; the reply stays."""
@@ -176,7 +177,7 @@ class State:
 
     def _follow(self, outcome: Outcome, ask: Ask[Any]) -> Performed:
         """Apply facts and what answers them: an answer comes before the next fact, so that no answer is out of date."""
-        done = Performed(reply=outcome.reply)
+        done = Performed(reply=outcome.reply, declined=outcome.declined)
         try:
             waiting = _take(outcome, done)
             while waiting and len(done.facts) <= FACTS_PER_ASK_MAX:

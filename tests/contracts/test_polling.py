@@ -231,6 +231,13 @@ async def test_fields_that_are_no_text_name_nothing(odd: JSON, autojump_clock: M
         assert names(anna) == ["CONNECT", "connection:established"]
 
 
+@pytest.mark.parametrize("odd", [7, True, ["s1"], {"id": "s1"}])
+async def test_a_last_event_that_is_no_text_is_one_that_nobody_knows(odd: JSON, autojump_clock: MockClock) -> None:
+    async with hall() as place:
+        anna = await place.connect("anna", sessionId="s1", lastEventId=odd)
+        assert anna.events("session:state")[0]["reason"] == "offset_unknown"
+
+
 @pytest.mark.parametrize(
     ("auth", "reason"),
     [({}, "token_missing"), ({"token": 3}, "token_missing"), ({"token": "x"}, "token_malformed")],
@@ -770,6 +777,10 @@ async def test_a_deactivated_voter_is_not_heard_any_more(autojump_clock: MockClo
         await settle()
         assert "ACK" not in names(anna)[before:]
         assert "vote:accepted" not in names(anna)
+        (fault,) = anna.events("error:general")
+        assert (fault["errorCode"], fault["message"]) == ("user_deactivated", "Authentication failed")
+        assert {"eventId", "sessionId", "timestamp"} <= fault.keys()
+        assert anna.events("systemError") == []
         refused = await place.connect("anna")
         assert refused.told == [
             ("CONNECT_ERROR", {"message": "Authentication failed", "data": {"reason": "user_deactivated"}})
@@ -801,3 +812,20 @@ async def test_votes_from_both_vocabularies_are_counted_together(autojump_clock:
         await place.present("session.end")
         assert names(guest)[-2:] == ["poll:closed", "session:ended"]
         assert "poll.closed" in names(user)
+
+
+async def test_a_rejected_vote_does_not_use_up_its_key(autojump_clock: MockClock) -> None:
+    """The same key counts once the poll takes votes, and is replayed only after that (contracts, point 22)."""
+    async with hall() as place:
+        poll = await place.poll(active=False)
+        anna = await place.connect("anna")
+        sent, acks = {**ballot(poll), "idempotencyKey": uuid(77)}, []
+        for step in range(3):
+            await place.stage.polling.event(anna, VOTE, [sent], step)
+            await settle()
+            acks.append(anna.events("ACK")[-1][1])
+            if step == 0:
+                await place.present("poll.activate", {"pollId": poll["id"]})
+        assert [ack["success"] for ack in acks] == [False, True, True]
+        assert [ack.get("replayed", False) for ack in acks] == [False, False, True]
+        assert acks[0]["reason"] == "poll_not_active"

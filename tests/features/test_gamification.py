@@ -13,6 +13,7 @@ from livehub.feature import JSON, SYSTEM, Ask, Fact, Feature, Outcome, Person, i
 from livehub.features.chat import Chat
 from livehub.features.gamification import BADGES, ENTRIES_MAX, IDS_FROM, POINTS, TOP_ENTRIES, Gamification, Standing
 from livehub.features.polls import Polls
+from livehub.features.presenting import Presenting
 from livehub.features.qa import Qa, QaSettings
 from livehub.features.sessions import Sessions, SessionSettings
 from livehub.rooms.gate import Knock
@@ -435,3 +436,13 @@ def test_the_export_has_everybodys_points_and_badges(bench: Bench) -> None:
         ("anna", "Anna Tester", 5, ["Question Asker"]),
         ("cara", "Cara Tester", 0, []),
     ]
+
+
+def test_a_vote_earns_once_though_all_votes_are_thrown_away() -> None:
+    bench = Bench(Polls, Presenting, Gamification)
+    ballot, _ = poll(bench, OWNER)
+    assert awards(bench, vote(bench, ballot), ANNA) == [(1, "POLL_VOTED", 1)]
+    bench.ask("poll.reset", {"pollId": ballot["pollId"], "confirm": True}, OWNER)
+    bench.ask("poll.activate", {"pollId": ballot["pollId"]}, OWNER)
+    assert awards(bench, vote(bench, ballot), ANNA) == []
+    assert awards(bench, vote(bench, ballot, BEN), BEN) == [(1, "POLL_VOTED", 1)]

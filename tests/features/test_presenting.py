@@ -366,3 +366,12 @@ async def test_one_presenter_opens_while_another_closes_and_both_are_right(autoj
         found = next(one for one in polls if isinstance(one, Polls)).polls
     assert told == ["done", "done", "done", "Poll is closed: reopen it", "done"]
     assert [found[poll_id].status for poll_id in ids] == ["closed", "closed"]
+
+
+def test_a_quiz_whose_answer_is_known_is_asked_again_only_from_the_start(bench: Bench) -> None:
+    options = [{"text": "Tea", "isCorrect": True}, {"text": "Coffee"}]
+    poll_id = brought(created(bench), "closed", pollType="quiz", options=options)
+    told = "The answer of this quiz is known: reset it to ask it again"
+    assert refused(bench, "reopen", poll_id) == (told, 409, "conflict")
+    does(bench, "reset", poll_id, confirm=True)
+    does(bench, "activate", poll_id)

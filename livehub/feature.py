@@ -93,6 +93,7 @@ __all__ = [
     "Via",
     "Whole",
     "applies",
+    "changing",
     "command",
     "every",
     "full_name",
@@ -101,11 +102,15 @@ __all__ = [
     "moment_ms",
     "on",
     "payload",
+    "reading",
     "required",
     "setting",
     "user",
     "view",
 ]
+
+CHANGES_RATE = "100/10s"
+"""How often a backend may change one kind of thing."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -230,6 +235,60 @@ def command(
         "rest": Route.parse(rest) if rest else None,
     }
     return _marker("_command", mark)
+
+
+def reading(
+    name: str,
+    *,
+    rest: str,
+    returns: Any,
+    needs: str | tuple[str, ...] = (),
+    seat: Seating = Seating.MEMBER,
+    instead: str = "",
+    rate: str = "",
+    creates: bool = False,
+    overview: bool = False,
+) -> Callable[[F], F]:
+    """Let REST read something: for members of the room, or whoever holds `sessions:manage`, unless said otherwise."""
+    if seat is Seating.MEMBER and not instead:
+        instead = "sessions:manage"
+    return command(
+        name,
+        needs=needs,
+        instead=instead,
+        rate=rate,
+        key=Key.OPTIONAL,
+        seat=seat,
+        via=Via.REST,
+        creates=creates,
+        reads=True,
+        overview=overview,
+        returns=returns,
+        rest=rest,
+    )
+
+
+def changing(
+    name: str,
+    *,
+    needs: str | tuple[str, ...],
+    rest: str,
+    returns: Any,
+    rate: str = CHANGES_RATE,
+    creates: bool = False,
+) -> Callable[[F], F]:
+    """Let backends, operators and presenters change something over REST; they need no seat."""
+    return command(
+        name,
+        needs=needs,
+        rate=rate,
+        key=Key.OPTIONAL,
+        seat=Seating.FREE,
+        via=Via.REST,
+        creates=creates,
+        returns=returns,
+        rest=rest,
+    )
 
 
 def internal(name: str) -> Callable[[F], F]:

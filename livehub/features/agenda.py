@@ -19,7 +19,6 @@ from livehub.feature import (
     Fact,
     Feature,
     Items,
-    Key,
     Moment,
     Outcome,
     OutsideId,
@@ -28,10 +27,10 @@ from livehub.feature import (
     Seating,
     Tell,
     Text,
-    Via,
     applies,
-    command,
+    changing,
     payload,
+    reading,
 )
 
 TITLE_CHARS_MAX = 200
@@ -151,13 +150,9 @@ class Agenda(Feature):
     size_bytes: int = 0
     participants: set[str] = field(default_factory=set)  # who may read: `instead` names one permission, here are two
 
-    @command(
+    @changing(
         "agenda.create",
         needs=PUBLISHERS,
-        key=Key.OPTIONAL,
-        seat=Seating.FREE,
-        via=Via.REST,
-        rate="100/10s",
         returns=AgendaChanged,
         rest="POST /events/{eventId}/agenda 201",
     )
@@ -184,13 +179,9 @@ class Agenda(Feature):
         told = Tell(f"session:{session_id}", "session.planned", {"eventId": self.room_id, "title": asked.title})
         return Outcome([self._fact("CREATED", item, None)], {"sessionId": session_id, "session": item}, [told])
 
-    @command(
+    @changing(
         "agenda.change",
         needs=PUBLISHERS,
-        key=Key.OPTIONAL,
-        seat=Seating.FREE,
-        via=Via.REST,
-        rate="100/10s",
         returns=AgendaChanged,
         rest="PUT /events/{eventId}/agenda/{sessionId}",
     )
@@ -204,13 +195,9 @@ class Agenda(Feature):
         self._check(after)
         return Outcome([self._fact("UPDATED", after, before)], reply)
 
-    @command(
+    @changing(
         "agenda.delete",
         needs=PUBLISHERS,
-        key=Key.OPTIONAL,
-        seat=Seating.FREE,
-        via=Via.REST,
-        rate="100/10s",
         returns=AgendaRemoved,
         rest="DELETE /events/{eventId}/agenda/{sessionId}",
     )
@@ -219,12 +206,9 @@ class Agenda(Feature):
         item = self._find(ask.payload.session_id)
         return Outcome([self._fact("DELETED", item, item)], {"sessionId": item["id"]})
 
-    @command(
+    @reading(
         "agenda.read",
-        key=Key.OPTIONAL,
         seat=Seating.FREE,
-        via=Via.REST,
-        reads=True,
         rate="100/10s",
         returns=AgendaList,
         rest="GET /events/{eventId}/agenda",

@@ -20,19 +20,16 @@ from livehub.feature import (
     Emits,
     Fact,
     Feature,
-    Key,
     Moment,
     Outcome,
     Person,
     Refused,
-    Seating,
     Tell,
     Text,
     Uuid,
-    Via,
     Whole,
     applies,
-    command,
+    changing,
     internal,
     iso,
     moment_ms,
@@ -147,12 +144,9 @@ class Emergencies(Feature):
     ended: dict[str, None] = field(default_factory=dict)
     sessions: dict[str, None] = field(default_factory=dict)
 
-    @command(
+    @changing(
         "emergency.publish",
         needs=PUBLISHERS,
-        key=Key.OPTIONAL,
-        seat=Seating.FREE,
-        via=Via.REST,
         rate="20/10s",
         returns=EmergencySent,
         rest="POST /events/{eventId}/emergencies 201",
@@ -179,12 +173,9 @@ class Emergencies(Feature):
         told = [_pin(session_id, alert, late=False) for session_id in self.sessions]
         return Outcome([fact], {**alert, "notificationId": alert_id}, [expiry, *told])
 
-    @command(
+    @changing(
         "emergency.end",
         needs=PUBLISHERS,
-        key=Key.OPTIONAL,
-        seat=Seating.FREE,
-        via=Via.REST,
         rate="20/10s",
         returns=AlertEnded,
         rest="DELETE /events/{eventId}/emergencies/{notificationId}",

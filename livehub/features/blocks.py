@@ -16,17 +16,16 @@ from livehub.feature import (
     Empty,
     Fact,
     Feature,
-    Key,
     Outcome,
     OutsideId,
     Refused,
     Seating,
     Tell,
-    Via,
     applies,
     command,
     internal,
     payload,
+    reading,
     user,
 )
 
@@ -101,13 +100,10 @@ class Blocks(Feature):
         data = {"userId": user_id, "turn": self.turns + 1, "at": ask.now}
         return Outcome([Fact("dm.unblocked", data)], {"userId": user_id}, [self._word(user_id, blocked=False)])
 
-    @command(
+    @reading(
         "dm.blocks",
-        key=Key.OPTIONAL,
         seat=Seating.FREE,
-        via=Via.REST,
         creates=True,
-        reads=True,
         rate="100/10s",
         returns=BlockList,
         rest="GET /blocks",

@@ -19,20 +19,18 @@ from livehub.feature import (
     Emoji,
     Fact,
     Feature,
-    Key,
     Outcome,
     Person,
     Refused,
-    Seating,
     Table,
     Text,
     Uuid,
-    Via,
     Whole,
     applies,
     command,
     full_name,
     payload,
+    reading,
     setting,
 )
 
@@ -235,13 +233,8 @@ class Chat(Feature):
         data = {"message": shown, "emoji": emoji, "userId": ask.who.id, "added": not given}
         return Outcome([Fact("chat.message.reacted", data, (EVERYONE,))], {"messageId": message.id})
 
-    @command(
+    @reading(
         "chat.history",
-        key=Key.OPTIONAL,
-        seat=Seating.MEMBER,
-        instead="sessions:manage",
-        via=Via.REST,
-        reads=True,
         returns=MessagePage,
         rest="GET /sessions/{sessionId}/messages",
     )

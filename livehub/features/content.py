@@ -27,14 +27,14 @@ from livehub.feature import (
     OutsideId,
     Person,
     Refused,
-    Seating,
     Text,
     Url,
-    Via,
     Whole,
     applies,
+    changing,
     command,
     payload,
+    reading,
     user,
     view,
 )
@@ -204,12 +204,9 @@ class Content(Feature):
         data["timestamp"] = ask.now
         return Outcome([Fact("content.dropped", data, (EVERYONE,))], {"sessionId": self.room_id})
 
-    @command(
+    @changing(
         "presentation.set",
         needs=PUBLISHERS,
-        key=Key.OPTIONAL,
-        seat=Seating.FREE,
-        via=Via.REST,
         rate="60/10s",
         returns=PresentationInfo,
         rest="PUT /sessions/{sessionId}/presentation",
@@ -232,13 +229,8 @@ class Content(Feature):
             facts.append(Fact("content.slide.changed", {**state, "by": ask.who.id}))
         return Outcome(facts, {**reply})
 
-    @command(
+    @reading(
         "presentation.read",
-        key=Key.OPTIONAL,
-        seat=Seating.MEMBER,
-        instead="sessions:manage",
-        via=Via.REST,
-        reads=True,
         rate="100/10s",
         returns=PresentationInfo,
         rest="GET /sessions/{sessionId}/presentation",
@@ -248,12 +240,9 @@ class Content(Feature):
         self._need_presentation()
         return Outcome(reply={**self._info(self.status, self.slide_urls, self.current, self.active)})
 
-    @command(
+    @changing(
         "presentation.remove",
         needs=PUBLISHERS,
-        key=Key.OPTIONAL,
-        seat=Seating.FREE,
-        via=Via.REST,
         rate="60/10s",
         returns=OfSession,
         rest="DELETE /sessions/{sessionId}/presentation",

@@ -15,18 +15,16 @@ from livehub.feature import (
     Ask,
     Fact,
     Feature,
-    Key,
     Outcome,
     Person,
     Refused,
     Seating,
     Uuid,
-    Via,
     Whole,
     applies,
-    command,
     on,
     payload,
+    reading,
 )
 
 CONVERSATION_MESSAGES_MAX = 1_000
@@ -126,13 +124,10 @@ class Conversations(Feature):
     count: int = 0  # messages of all of them
     blocked: set[str] = field(default_factory=set)
 
-    @command(
+    @reading(
         "dm.conversations",
-        key=Key.OPTIONAL,
         seat=Seating.FREE,
-        via=Via.REST,
         creates=True,
-        reads=True,
         rate="100/10s",
         returns=ConversationPage,
         rest="GET /conversations",
@@ -151,13 +146,10 @@ class Conversations(Feature):
         ]
         return Outcome(reply={"conversations": page, "hasMore": len(latest) > limit})
 
-    @command(
+    @reading(
         "dm.history",
-        key=Key.OPTIONAL,
         seat=Seating.FREE,
-        via=Via.REST,
         creates=True,
-        reads=True,
         rate="100/10s",
         returns=DirectMessagePage,
         rest="GET /conversations/{conversationId}/messages",

@@ -25,12 +25,13 @@ from livehub.feature import (
     Seating,
     Tell,
     Text,
-    Via,
     applies,
+    changing,
     command,
     internal,
     on,
     payload,
+    reading,
     setting,
 )
 
@@ -123,14 +124,10 @@ class Events(Feature):
         """Give up the seat. The person stays a participant: reminders still reach them."""
         return Outcome(reply={"eventId": self.room_id})
 
-    @command(
+    @changing(
         "event.create",
         needs=("sessions:manage", "backend:publish"),
-        key=Key.OPTIONAL,
-        seat=Seating.FREE,
-        via=Via.REST,
         creates=True,
-        rate="100/10s",
         returns=EventInfo,
         rest="POST /events 201",
     )
@@ -142,13 +139,8 @@ class Events(Feature):
         info = self._info(title, org_id, ask.now)
         return Outcome([_created(title, org_id, ask.who.id, ask.now)], {**info})
 
-    @command(
+    @reading(
         "event.read",
-        key=Key.OPTIONAL,
-        seat=Seating.MEMBER,
-        instead="sessions:manage",
-        via=Via.REST,
-        reads=True,
         rate="100/10s",
         returns=EventInfo,
         rest="GET /events/{eventId}",

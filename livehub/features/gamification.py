@@ -26,15 +26,14 @@ from livehub.feature import (
     Key,
     Outcome,
     Person,
-    Seating,
     Table,
-    Via,
     Whole,
     applies,
     command,
     full_name,
     on,
     payload,
+    reading,
     user,
     view,
 )
@@ -208,14 +207,9 @@ class Gamification(Feature):
         """Show the top 10 and where the asker stands."""
         return Outcome(reply={"event": "leaderboard.data", "data": self._board(ask.who.id, TOP_ENTRIES)})
 
-    @command(
+    @reading(
         "leaderboard.read",
-        key=Key.OPTIONAL,
-        seat=Seating.MEMBER,
-        instead="sessions:manage",
-        via=Via.REST,
         rate="60/10s",
-        reads=True,
         returns=Leaderboard,
         rest="GET /sessions/{sessionId}/leaderboard",
     )

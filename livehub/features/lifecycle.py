@@ -33,18 +33,17 @@ from livehub.feature import (
     Empty,
     Fact,
     Feature,
-    Key,
     Outcome,
     Person,
     Refused,
     Seating,
     Table,
-    Via,
     applies,
-    command,
+    changing,
     internal,
     iso,
     payload,
+    reading,
     setting,
     view,
 )
@@ -145,13 +144,9 @@ class Lifecycle(Feature):
     missing: dict[str, int] = field(default_factory=dict)  # present without a connection → until when (ms)
     latest: dict[str, JSON] = field(default_factory=dict)  # who came or went last, for the view of a crowd
 
-    @command(
+    @changing(
         "session.start",
         needs=MANAGES,
-        key=Key.OPTIONAL,
-        seat=Seating.FREE,
-        via=Via.REST,
-        rate="100/10s",
         returns=SessionStatus,
         rest="POST /sessions/{sessionId}/start",
     )
@@ -162,13 +157,9 @@ class Lifecycle(Feature):
         data = {"at": ask.now, "participantCount": self.present, "sessionId": self.room_id}
         return Outcome([Fact("session.started", data, (EVERYONE,))], {**self._shown("active", ask.now)})
 
-    @command(
+    @changing(
         "session.end",
         needs=MANAGES,
-        key=Key.OPTIONAL,
-        seat=Seating.FREE,
-        via=Via.REST,
-        rate="100/10s",
         returns=SessionStatus,
         rest="POST /sessions/{sessionId}/end",
     )
@@ -181,13 +172,10 @@ class Lifecycle(Feature):
         ending = Fact("session.ending", {"at": ask.now})  # polls answer it, so that they close before the session ends
         return Outcome([ending, Fact("session.ended", data, (EVERYONE,))], {**self._shown("ended", ask.now)})
 
-    @command(
+    @reading(
         "session.participants",
         needs=PRESENTS,
-        key=Key.OPTIONAL,
         seat=Seating.FREE,
-        via=Via.REST,
-        reads=True,
         returns=Participants,
         rest="GET /sessions/{sessionId}/participants",
     )

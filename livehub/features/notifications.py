@@ -17,14 +17,11 @@ from livehub.feature import (
     Emits,
     Fact,
     Feature,
-    Key,
     Outcome,
     Refused,
-    Seating,
     Text,
     Url,
-    Via,
-    command,
+    changing,
     on,
     payload,
     user,
@@ -86,12 +83,9 @@ class PersonalNotifications(Feature):
     room: ClassVar[str] = "user"
     emits = (Emits("notification.personal", PersonalNotification, "Something for one person.", render=_notification),)
 
-    @command(
+    @changing(
         "notification.personal.send",
         needs="backend:publish",
-        key=Key.OPTIONAL,
-        seat=Seating.FREE,
-        via=Via.REST,
         creates=True,
         rate="1000/10s",
         returns=Notified,

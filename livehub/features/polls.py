@@ -45,6 +45,7 @@ from livehub.feature import (
     command,
     internal,
     on,
+    reading,
     view,
 )
 from livehub.pollbook import Asked, Vote, exported
@@ -191,13 +192,8 @@ class Polls(Feature):
         data = {"pollId": ask.payload.poll_id, "shown": shown, "draw": draw}
         return Outcome([Fact("poll.giveaway.winner", data, (EVERYONE,))], {**shown})
 
-    @command(
+    @reading(
         "poll.list",
-        key=Key.OPTIONAL,
-        seat=Seating.MEMBER,
-        instead="sessions:manage",
-        via=Via.REST,
-        reads=True,
         returns=PollList,
         rest="GET /sessions/{sessionId}/polls",
     )
@@ -205,13 +201,8 @@ class Polls(Feature):
         """Show every poll of a session, with results and one's own vote."""
         return Outcome(reply={"polls": self.overview(ask.who)["polls"]})
 
-    @command(
+    @reading(
         "poll.read",
-        key=Key.OPTIONAL,
-        seat=Seating.MEMBER,
-        instead="sessions:manage",
-        via=Via.REST,
-        reads=True,
         returns=PollResults,
         rest="GET /sessions/{sessionId}/polls/{pollId}",
     )
@@ -224,13 +215,10 @@ class Polls(Feature):
             shown["responses"] = [vote.data["textResponse"] for vote in latest]
         return Outcome(reply=shown)
 
-    @command(
+    @reading(
         "poll.giveaway.list",
         needs="poll:manage",
-        key=Key.OPTIONAL,
         seat=Seating.FREE,
-        via=Via.REST,
-        reads=True,
         returns=GiveawayList,
         rest="GET /sessions/{sessionId}/polls/{pollId}/giveaways",
     )

@@ -17,14 +17,11 @@ from livehub.feature import (
     Fact,
     Feature,
     Items,
-    Key,
     Outcome,
     Refused,
-    Seating,
     Uuid,
-    Via,
     applies,
-    command,
+    changing,
     payload,
     required,
 )
@@ -94,13 +91,9 @@ class Presenting(Feature):
     session_status: str = ""
     sheets: dict[str, Sheet] = field(default_factory=dict)  # in the order of the polls
 
-    @command(
+    @changing(
         "poll.add",
         needs=NEEDS,
-        key=Key.OPTIONAL,
-        seat=Seating.FREE,
-        via=Via.REST,
-        rate="100/10s",
         returns=WrittenPoll,
         rest="POST /sessions/{sessionId}/polls 201",
     )
@@ -119,13 +112,9 @@ class Presenting(Feature):
         created = Fact("poll.created", {"pollId": poll["id"], "poll": poll, "right": right, "at": ask.now}, (EVERYONE,))
         return Outcome([created], {"pollId": poll["id"], "status": "draft", "poll": poll})
 
-    @command(
+    @changing(
         "poll.edit",
         needs=NEEDS,
-        key=Key.OPTIONAL,
-        seat=Seating.FREE,
-        via=Via.REST,
-        rate="100/10s",
         returns=WrittenPoll,
         rest="PUT /sessions/{sessionId}/polls/{pollId}",
     )
@@ -146,13 +135,9 @@ class Presenting(Feature):
         edited = Fact("poll.edited", {"pollId": poll["id"], "poll": poll, "right": right, "at": ask.now}, (EVERYONE,))
         return Outcome([edited], {"pollId": poll["id"], "status": "draft", "poll": poll})
 
-    @command(
+    @changing(
         "poll.order",
         needs=NEEDS,
-        key=Key.OPTIONAL,
-        seat=Seating.FREE,
-        via=Via.REST,
-        rate="100/10s",
         returns=PollOrder,
         rest="PUT /sessions/{sessionId}/polls/order",
     )
@@ -164,13 +149,9 @@ class Presenting(Feature):
         facts = [] if wanted == list(self.sheets) else [Fact("poll.ordered", {"pollIds": [*wanted]}, (EVERYONE,))]
         return Outcome(facts, {"pollIds": [*wanted]})
 
-    @command(
+    @changing(
         "poll.activate",
         needs=NEEDS,
-        key=Key.OPTIONAL,
-        seat=Seating.FREE,
-        via=Via.REST,
-        rate="100/10s",
         returns=PollState,
         rest="POST /sessions/{sessionId}/polls/{pollId}/activate",
     )
@@ -181,13 +162,9 @@ class Presenting(Feature):
             raise Refused("Poll is closed: reopen it", 409, code="poll_closed")
         return self._opening(ask.payload.poll_id, sheet)
 
-    @command(
+    @changing(
         "poll.reopen",
         needs=NEEDS,
-        key=Key.OPTIONAL,
-        seat=Seating.FREE,
-        via=Via.REST,
-        rate="100/10s",
         returns=PollState,
         rest="POST /sessions/{sessionId}/polls/{pollId}/reopen",
     )
@@ -200,13 +177,9 @@ class Presenting(Feature):
             raise Refused("The answer of this quiz is known: reset it to ask it again", 409, code="conflict")
         return self._opening(ask.payload.poll_id, sheet)
 
-    @command(
+    @changing(
         "poll.close",
         needs=NEEDS,
-        key=Key.OPTIONAL,
-        seat=Seating.FREE,
-        via=Via.REST,
-        rate="100/10s",
         returns=PollState,
         rest="POST /sessions/{sessionId}/polls/{pollId}/close",
     )
@@ -218,13 +191,9 @@ class Presenting(Feature):
         closing = [] if sheet.status == "closed" else [Fact("poll.closing", {"pollId": ask.payload.poll_id})]
         return Outcome(closing, {"pollId": ask.payload.poll_id, "status": "closed"})
 
-    @command(
+    @changing(
         "poll.reset",
         needs=NEEDS,
-        key=Key.OPTIONAL,
-        seat=Seating.FREE,
-        via=Via.REST,
-        rate="100/10s",
         returns=PollState,
         rest="POST /sessions/{sessionId}/polls/{pollId}/reset",
     )

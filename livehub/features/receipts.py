@@ -19,19 +19,18 @@ from livehub.feature import (
     Empty,
     Fact,
     Feature,
-    Key,
     Outcome,
     Refused,
     Seating,
     Tell,
     Uuid,
-    Via,
     applies,
     command,
     every,
     internal,
     on,
     payload,
+    reading,
     user,
     view,
 )
@@ -147,13 +146,10 @@ class AlertReceipts(Feature):
         fact = Fact("emergency.acknowledged", {"notificationId": notification_id, "userId": ask.who.id})
         return Outcome([fact], reply)
 
-    @command(
+    @reading(
         "emergency.list",
         needs=PUBLISHERS,
-        key=Key.OPTIONAL,
         seat=Seating.FREE,
-        via=Via.REST,
-        reads=True,
         rate="100/10s",
         returns=EmergencyList,
         rest="GET /events/{eventId}/emergencies",
@@ -162,13 +158,10 @@ class AlertReceipts(Feature):
         """Show the pinned alerts and the latest that ended, with their counts."""
         return Outcome(reply={"emergencies": [self._info(receipts) for receipts in reversed(self.alerts.values())]})
 
-    @command(
+    @reading(
         "emergency.read",
         needs=PUBLISHERS,
-        key=Key.OPTIONAL,
         seat=Seating.FREE,
-        via=Via.REST,
-        reads=True,
         rate="100/10s",
         returns=EmergencyInfo,
         rest="GET /events/{eventId}/emergencies/{notificationId}",

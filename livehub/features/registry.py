@@ -18,18 +18,16 @@ from livehub.feature import (
     Ask,
     Fact,
     Feature,
-    Key,
     Outcome,
     OutsideId,
     Refused,
     Seating,
     Tell,
-    Via,
     Whole,
     applies,
-    command,
     internal,
     payload,
+    reading,
 )
 
 MANAGE = "sessions:manage"
@@ -102,13 +100,10 @@ class Registry(Feature):
             return Outcome(effects=[Tell(f"session:{session_id}", "session.code.taken", {"slug": slug})])
         return Outcome() if self.sessions.get(session_id) == told else Outcome([Fact("registry.put", {**told})])
 
-    @command(
+    @reading(
         "session.list",
-        key=Key.OPTIONAL,
         seat=Seating.FREE,
-        via=Via.REST,
         creates=True,
-        reads=True,
         rate="60/10s",
         returns=SessionPage,
         rest="GET /sessions",

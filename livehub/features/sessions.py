@@ -28,12 +28,13 @@ from livehub.feature import (
     Seating,
     Tell,
     Text,
-    Via,
     applies,
+    changing,
     command,
     internal,
     on,
     payload,
+    reading,
     setting,
     user,
 )
@@ -180,14 +181,10 @@ class Sessions(Feature):
         """Give up the seat. What the person did stays, and so does their right to read it."""
         return Outcome(reply={"sessionId": self.room_id})
 
-    @command(
+    @changing(
         "session.create",
         needs="sessions:manage",
-        key=Key.OPTIONAL,
-        seat=Seating.FREE,
-        via=Via.REST,
         creates=True,
-        rate="100/10s",
         returns=SessionInfo,
         rest="POST /sessions 201",
     )
@@ -201,13 +198,9 @@ class Sessions(Feature):
         info = self._info({**created.data, "eventId": ask.event_id or self.event_id})
         return Outcome([created, *belongs], {**info}, tells)
 
-    @command(
+    @changing(
         "session.update",
         needs="sessions:manage",
-        key=Key.OPTIONAL,
-        seat=Seating.FREE,
-        via=Via.REST,
-        rate="100/10s",
         returns=SessionInfo,
         rest="PATCH /sessions/{sessionId}",
     )
@@ -217,13 +210,8 @@ class Sessions(Feature):
         facts = [] if ask.payload.title == self.title else [Fact("session.retitled", {"title": ask.payload.title})]
         return Outcome(facts, {**self._info({**self._data(), "title": ask.payload.title})})
 
-    @command(
+    @reading(
         "session.read",
-        key=Key.OPTIONAL,
-        seat=Seating.MEMBER,
-        instead="sessions:manage",
-        via=Via.REST,
-        reads=True,
         returns=SessionInfo,
         rest="GET /sessions/{sessionId}",
     )
@@ -232,13 +220,8 @@ class Sessions(Feature):
         self.must_exist()
         return Outcome(reply={**self._info(self._data())})
 
-    @command(
+    @reading(
         "session.state",
-        key=Key.OPTIONAL,
-        seat=Seating.MEMBER,
-        instead="sessions:manage",
-        via=Via.REST,
-        reads=True,
         overview=True,
         returns=SessionState,
         rest="GET /sessions/{sessionId}/state",

@@ -16,17 +16,16 @@ from livehub.feature import (
     Empty,
     Fact,
     Feature,
-    Key,
     Outcome,
     Person,
     Refused,
-    Seating,
     Text,
     Uuid,
-    Via,
     applies,
+    changing,
     command,
     payload,
+    reading,
     view,
 )
 
@@ -120,13 +119,9 @@ class Teams(Feature):
         data = {"teamId": made.data["teamId"], "userId": ask.who.id}
         return Outcome([made, Fact("team.joined", data)], _shown(made))
 
-    @command(
+    @changing(
         "team.add",
         needs="sessions:manage",
-        key=Key.OPTIONAL,
-        seat=Seating.FREE,
-        via=Via.REST,
-        rate="100/10s",
         returns=NewTeam,
         rest="POST /sessions/{sessionId}/teams 201",
     )
@@ -156,14 +151,9 @@ class Teams(Feature):
             raise Refused("You are not in a team", 409, code="conflict")
         return Outcome([Fact("team.left", {"teamId": team_id, "userId": ask.who.id})], {"teamId": team_id})
 
-    @command(
+    @reading(
         "team.read",
-        key=Key.OPTIONAL,
-        seat=Seating.MEMBER,
-        instead="sessions:manage",
-        via=Via.REST,
         rate="60/10s",
-        reads=True,
         returns=TeamsSeen,
         rest="GET /sessions/{sessionId}/teams",
     )

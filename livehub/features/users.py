@@ -15,14 +15,11 @@ from livehub.feature import (
     Do,
     Fact,
     Feature,
-    Key,
     Outcome,
     OutsideId,
-    Seating,
     Text,
-    Via,
     applies,
-    command,
+    changing,
     internal,
     payload,
 )
@@ -108,14 +105,10 @@ class Users(Feature):
             return Outcome()
         return Outcome([Fact("user.met", {**told})])
 
-    @command(
+    @changing(
         "user.put",
         needs="users:manage",
-        key=Key.OPTIONAL,
-        seat=Seating.FREE,
-        via=Via.REST,
         creates=True,
-        rate="100/10s",
         returns=UserInfo,
         rest="PUT /users/{userId}",
     )
@@ -140,14 +133,10 @@ class Users(Feature):
         )
         return Outcome([Fact("user.put", data)], {**info}, effects)
 
-    @command(
+    @changing(
         "user.deactivate",
         needs="users:manage",
-        key=Key.OPTIONAL,
-        seat=Seating.FREE,
-        via=Via.REST,
         creates=True,
-        rate="100/10s",
         returns=Deactivated,
         rest="POST /users/{userId}/deactivate",
     )

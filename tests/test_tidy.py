@@ -214,8 +214,10 @@ def test_only_the_command_line_prints(path: Path) -> None:
 
 
 @each_file
-def test_silenced_types_say_why(path: Path) -> None:
+def test_what_is_silenced_says_why(path: Path) -> None:
     for line, comment in comments(path):
+        if "noqa" in comment:
+            assert re.search(r"noqa: [A-Z]+\d+ +(?:- |# )[`\w].{4,}", comment), f"{name(path)}:{line}: {comment}"
         if "type: ignore" in comment:
             assert re.search(r"type: ignore\[[\w, -]+\]\s+# \w.{8,}", comment), f"{name(path)}:{line}: {comment}"
 

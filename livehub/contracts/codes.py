@@ -16,8 +16,7 @@ from livehub.feature import Person
 from livehub.features.registry import Registry
 from livehub.features.sessions import REGISTRY, Admit, slug_of
 from livehub.rooms.house import House
-from livehub.rooms.peer import Answer
-from livehub.rooms.request import Request
+from livehub.rooms.request import Awaited, Request
 
 SEED_KEPT_S = 60.0
 SEEDS_KEPT_MAX = 10_000
@@ -75,22 +74,13 @@ class Codes:
             "lastName": person.last_name,
             "guest": bool(person.session),
         }
-        answered = trio.Event()
-        result: Answer | Refused | None = None
-
-        def reply(answer: Answer | Refused) -> None:
-            nonlocal result
-            result = answer
-            answered.set()
-
-        hub = self._house.hub
+        hub, awaited = self._house.hub, Awaited()
         command, seed = hub.catalog.commands["session.admit"], secrets.randbits(128)
-        request = Request(command, told, hub.clock_ms(), seed, reply, person)
+        request = Request(command, told, hub.clock_ms(), seed, awaited, person)
         await self._house.ask(f"session:{session_id}", request)
-        await answered.wait()
+        result = await awaited.answer()
         if isinstance(result, Refused):
             raise result
-        assert result is not None
         return str(result.reply["participantId"])
 
     @property

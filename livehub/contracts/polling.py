@@ -27,6 +27,7 @@ from livehub.rooms.gate import Gate, Knock
 from livehub.rooms.house import House
 from livehub.rooms.peer import Answer, Peer
 from livehub.rooms.recovery import CannotRecover, Recovery
+from livehub.rooms.request import Awaited
 from livehub.wire.frames import Kind
 
 CLIENT_LEFT = "client_disconnect"
@@ -150,18 +151,14 @@ class Polling:
     async def _ask(
         self, command: str, session_id: str, peer: Peer, door: Via, done: Callable[[], None]
     ) -> Answer | Refused:
-        answered = trio.Event()
-        result: Answer | Refused = Refused("Internal error", 500, code="internal")
+        awaited = Awaited()
 
         def reply(answer: Answer | Refused) -> None:
-            nonlocal result
-            result = answer
             done()
-            answered.set()
+            awaited(answer)
 
         await self._gate.ask(command, {}, Knock(peer.person, reply, door=door, peer=peer, room_id=session_id))
-        await answered.wait()
-        return result
+        return await awaited.answer()
 
     def _answer(
         self, socket: Socket, peer: Peer, name: JSON, data: JSON, ack_id: int | None, result: Answer | Refused

@@ -19,6 +19,7 @@ from livehub.errors import AuthFailed, Refused
 from livehub.feature import JSON, Person, Via
 from livehub.rooms.gate import Gate, Knock
 from livehub.rooms.peer import Answer
+from livehub.rooms.request import Awaited
 
 ANSWER_DEADLINE_S = 30.0
 """An ask that takes longer than this is not coming back: the room is stuck or the disk is."""
@@ -71,17 +72,11 @@ class Rest:
         key = request.headers.get("Idempotency-Key")
         if key is not None:
             data = {**data, "idempotencyKey": key}
-        answered = trio.Event()
+        awaited = Awaited()
         result: Answer | Refused = Refused("The server did not answer in time", 504, code="timeout")
-
-        def reply(answer: Answer | Refused) -> None:
-            nonlocal result
-            result = answer
-            answered.set()
-
         with trio.move_on_after(ANSWER_DEADLINE_S):  # a full inbox holds back at the gate already
-            await self.gate.ask(command, data, Knock(who, reply, door=Via.REST, room_id=room_id))
-            await answered.wait()
+            await self.gate.ask(command, data, Knock(who, awaited, door=Via.REST, room_id=room_id))
+            result = await awaited.answer()
         if isinstance(result, Refused):
             raise result
         return {**result.reply, "replayed": True} if result.replayed else result.reply

@@ -159,7 +159,7 @@ class House:
     async def finish(self) -> None:
         """Wait until every ask that was let in is answered."""
         # A look every 10 ms, only while closing: cheaper than an event in every room for the sake of it.
-        while any(room.busy for room in self.rooms.values()):  # noqa: ASYNC110
+        while any(room.busy for room in self.rooms.values()):  # noqa: ASYNC110 - only while closing, as said above
             await trio.sleep(0.01)
 
     async def _keep(self, room: Room) -> None:

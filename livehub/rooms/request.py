@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import trio
+
 from livehub.errors import Refused
 from livehub.feature import SYSTEM, Command, Person
 from livehub.ports import SeatRecord, TimerRecord
@@ -17,6 +19,26 @@ Reply: TypeAlias = Callable[[Answer | Refused], None]
 
 def nobody(_: Answer | Refused) -> None:
     """The reply of asks that nobody waits for."""
+
+
+class Awaited:
+    """The one answer to an ask, for who waits for it: a `Reply`, and `answer` to wait with."""
+
+    __slots__ = ("_came", "_result")
+
+    def __init__(self) -> None:
+        self._came = trio.Event()
+        self._result: Answer | Refused | None = None
+
+    def __call__(self, result: Answer | Refused) -> None:
+        self._result = result
+        self._came.set()
+
+    async def answer(self) -> Answer | Refused:
+        """What came, once it came."""
+        await self._came.wait()
+        assert self._result is not None
+        return self._result
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from livehub.ports import Worker
 from livehub.rooms.catalog import Catalog
 from livehub.rooms.fanout import Fanout
 from livehub.rooms.peer import Answer
-from livehub.rooms.request import Request
+from livehub.rooms.request import Awaited, Request
 
 
 def survey(
@@ -34,18 +34,14 @@ def survey(
         replies: list[JSON] = [None] * len(data["rooms"])
 
         async def put(place: int, room: str) -> None:
-            answered = trio.Event()
-
-            def reply(answer: Answer | Refused) -> None:
-                if isinstance(answer, Answer):
-                    replies[place] = answer.reply
-                answered.set()
-
+            awaited = Awaited()
             try:
-                await ask(room, Request(command, data.get("data"), clock_ms(), secrets.randbits(128), reply))
+                await ask(room, Request(command, data.get("data"), clock_ms(), secrets.randbits(128), awaited))
             except Refused:
                 return
-            await answered.wait()
+            answer = await awaited.answer()
+            if isinstance(answer, Answer):
+                replies[place] = answer.reply
 
         async with trio.open_nursery() as nursery:
             for place, room in enumerate(data["rooms"]):

@@ -146,7 +146,7 @@ class SqliteStore(Writer):
         try:
             return await trio.to_thread.run_sync(run, limiter=self._reading)
         except apsw.Error as error:
-            log.error("the log cannot be read: %s", error)  # noqa: TRY400
+            log.error("the log cannot be read: %s", error)  # noqa: TRY400 - SQLite's text is the cause
             raise Unavailable from error
 
     def _start(self, items: Sequence[Item]) -> None:
@@ -194,7 +194,7 @@ class SqliteStore(Writer):
                 except Exception as error:
                     if not _is_of_the_item(error):
                         raise
-                    log.error("an entry cannot be saved for what it holds: %r", error)  # noqa: TRY400
+                    log.error("an entry cannot be saved for what it holds: %r", error)  # noqa: TRY400 - its own fault
                     execute("rollback to item")
                     refused.add(place)
                     if tenure is not None:

@@ -212,7 +212,7 @@ class Writer(ABC):
             try:
                 lost = {batch.tried[index] for index in await self._finish()}
             except Exception as error:  # whatever it was, the rooms must hear of it and the store must go on
-                log.error("commit failed, refusing changes until the disk takes them again: %s", error)  # noqa: TRY400
+                log.error("commit failed, refusing changes until the disk takes them again: %s", error)  # noqa: TRY400 - the text says it; a traceback per commit does not
                 lost = tried
                 self._failing = True
                 self._probe_at = trio.current_time() + PROBE_S

@@ -25,6 +25,12 @@ POLL_COLUMNS = (
 VOTE_COLUMNS = ("pollId", "voteId", "voteData", "acceptedAt", "participantId", "name")
 
 
+def check_session(status: str) -> None:
+    """Raise `Refused` where no poll may be opened or voted in (contracts, point 28)."""
+    if status in ("draft", "ended"):
+        raise Refused("Session is not active", 409, code="session_not_active")
+
+
 @dataclass(slots=True)
 class Vote:
     """One vote that counts: what it says, who gave it and when."""
@@ -66,8 +72,7 @@ class Asked:
 
     def check_open(self, session_status: str, user_id: str, at_ms: int) -> None:
         """Raise `Refused` with the reason if this person's vote does not count now."""
-        if session_status in ("draft", "ended"):
-            raise Refused("Session is not active", 409, code="session_not_active")
+        check_session(session_status)
         limit_ms = self.limit_ms
         if self.status == "closed" or (self.status == "active" and limit_ms and at_ms >= self.opened_ms + limit_ms):
             raise Refused("Poll is no longer active", 409, code="poll_closed")

@@ -48,7 +48,7 @@ from livehub.feature import (
     reading,
     view,
 )
-from livehub.pollbook import Asked, Vote, exported
+from livehub.pollbook import Asked, Vote, check_session, exported
 from livehub.pollforms import (
     REASONS,
     CastVote,
@@ -113,8 +113,7 @@ class Polls(Feature):
     @command("poll.create", needs="poll:create", rate="10/10s", returns=PollAck)
     def create(self, ask: Ask[CreatePoll]) -> Outcome:
         """Open a poll. The one that was open before takes no more votes."""
-        if self.session_status in ("draft", "ended"):
-            raise Refused("Session is not active", 409, code="session_not_active")
+        check_session(self.session_status)
         if len(self.polls) >= POLLS_PER_SESSION_MAX:
             raise Refused(f"A session has at most {POLLS_PER_SESSION_MAX} polls", 409, code="too_many")
         new = NewPoll(ask.payload.question, options=[NewOption(option.text) for option in ask.payload.options])
@@ -239,13 +238,9 @@ class Polls(Feature):
         """Set the active poll aside, open another, and have its time end."""
         asked = self.polls[data["pollId"]]
         facts = [
-            Fact(
-                "poll.set_aside",
-                {"pollId": id_, "results": other.results(status="inactive"), "at": ask.now},
-                (EVERYONE,),
-            )
-            for id_, other in self.polls.items()
-            if other.status == "active" and other is not asked
+            Fact("poll.set_aside", other.ended("inactive", ask.now), (EVERYONE,))
+            for other in self._active()
+            if other is not asked
         ]
         poll = {**asked.poll, "isActive": True, "status": "active"}
         opened = Fact("poll.opened", {"pollId": data["pollId"], "poll": poll, "at": ask.now}, (EVERYONE,))
@@ -266,9 +261,7 @@ class Polls(Feature):
     @on("session.ending")
     def end(self, data: dict[str, JSON], ask: Ask[JSON]) -> Outcome:
         """Close what is open before the session ends."""
-        return Outcome(
-            [Fact("poll.closing", {"pollId": i}) for i, asked in self.polls.items() if asked.status == "active"]
-        )
+        return Outcome([Fact("poll.closing", {"pollId": asked.poll["id"]}) for asked in self._active()])
 
     @view("poll.results.updated", after=("poll.voted",), key="pollId", own=OWN_VOTE)
     def results(self, poll_id: str) -> JSON:

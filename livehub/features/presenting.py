@@ -25,6 +25,7 @@ from livehub.feature import (
     payload,
     required,
 )
+from livehub.pollbook import check_session
 from livehub.pollforms import OnePoll, Poll
 
 POLLS_MAX = 1_000
@@ -248,8 +249,7 @@ class Presenting(Feature):
         self.sheets[data["pollId"]].status = "draft"
 
     def _opening(self, poll_id: str, sheet: Sheet) -> Outcome:
-        if self.session_status in ("draft", "ended"):
-            raise Refused("Session is not active", 409, code="session_not_active")
+        check_session(self.session_status)
         opening = [] if sheet.status == "active" else [Fact("poll.opening", {"pollId": poll_id})]
         return Outcome(opening, {"pollId": poll_id, "status": "active"})
 

@@ -11,7 +11,7 @@ import orjson
 from livehub.feature import JSON, After, Ask, Cancel, Do, Fact, Tell
 from livehub.ports import Entry, Line, Meter, SeatRecord, Store, TellRecord, Tenure, TimerRecord
 from livehub.rooms.catalog import Catalog
-from livehub.rooms.fanout import Fanout, Published, Told
+from livehub.rooms.fanout import NOBODYS, Fanout, Published, Told
 from livehub.rooms.keys import Keys
 from livehub.rooms.peer import Peer, Seat
 from livehub.rooms.request import Request
@@ -50,6 +50,10 @@ class Hub:
     errands: Errands
     meter: Meter
     clock_ms: Callable[[], int]
+
+    def told(self, room: str, event: str, data: JSON, audience: str, at_ms: int, own: JSON = NOBODYS) -> Told:
+        """A view or burst of a room, for a vocabulary: whoever hears it stands where the log does."""
+        return Told(event, data, self.fanout.offset(self.store.head), at_ms, room, audience, own)
 
 
 @dataclass(slots=True)
@@ -125,7 +129,8 @@ def publish(hub: Hub, written: Written) -> None:
             for audience in audiences:
                 _show_once(hub, written, fact, audience)
     for burst in performed.bursts:
-        hub.fanout.show(_told(hub, written, burst.event, burst.data, state.audiences((burst.to,))[0]))
+        audience = state.audiences((burst.to,))[0]
+        hub.fanout.show(hub.told(state.name, burst.event, burst.data, audience, written.ask.at_ms))
     if written.entry is not None:
         _start_errands(hub, written, written.entry)
     for effect in performed.effects:
@@ -159,12 +164,8 @@ def unseen(peer: Peer, upto: int, at_ms: int) -> SeatRecord:
 def _show_once(hub: Hub, written: Written, fact: Fact, audience: str) -> None:
     shown = hub.catalog.shown.get(fact.kind)
     if shown is not None:
-        hub.fanout.show(_told(hub, written, shown.event, shown.payload(fact.data, audience), audience))
-
-
-def _told(hub: Hub, written: Written, event: str, data: JSON, audience: str) -> Told:
-    offset = hub.fanout.offset(hub.store.head)
-    return Told(event, data, offset, written.ask.at_ms, written.state.name, audience)
+        payload, at_ms = shown.payload(fact.data, audience), written.ask.at_ms
+        hub.fanout.show(hub.told(written.state.name, shown.event, payload, audience, at_ms))
 
 
 def _start_errands(hub: Hub, written: Written, entry: Entry) -> None:

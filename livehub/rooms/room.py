@@ -17,10 +17,9 @@ from typing import Any
 import trio
 
 from livehub.errors import Refused, Unavailable
-from livehub.feature import JSON, SYSTEM, After, Ask, Cancel, Fact, Seating
+from livehub.feature import SYSTEM, After, Ask, Cancel, Fact, Seating
 from livehub.ports import Entry, Tenure, TimerRecord
 from livehub.rooms.commit import Hub, Written, publish, write
-from livehub.rooms.fanout import Told
 from livehub.rooms.peer import Answer, Peer, Seat
 from livehub.rooms.request import Beat, Greet, InboxItem, Request, Resume, Vacate
 from livehub.rooms.seats import Seats
@@ -295,12 +294,9 @@ class Room:
         request.reply(answer)
         if peer is not None and written.taken is not None and not peer.gone:
             for event, payload in written.welcome:
-                self._hub.fanout.show_to(peer, self._told(event, payload))
+                told = self._hub.told(self.name, event, payload, self.name, self._hub.clock_ms())
+                self._hub.fanout.show_to(peer, told)
             self._views.show_to(peer, written.taken.audiences)
-
-    def _told(self, event: str, payload: JSON) -> Told:
-        offset = self._hub.fanout.offset(self._hub.store.head)
-        return Told(event, payload, offset, self._hub.clock_ms(), self.name, self.name)
 
     def _beaten(self, written: Written, error: Exception | None) -> None:
         if error is None:

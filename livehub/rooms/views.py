@@ -90,8 +90,7 @@ class Views:
             self._hub.fanout.show_to(peer, told, key=self._name(view, key))
 
     def _told(self, view: View, payload: JSON, audience: str, mine: JSON = NOBODYS) -> Told:
-        offset = self._hub.fanout.offset(self._hub.store.head)
-        return Told(view.name, payload, offset, self._hub.clock_ms(), self._state.name, audience, mine)
+        return self._hub.told(self._state.name, view.name, payload, audience, self._hub.clock_ms(), mine)
 
     def _name(self, view: View, key: str) -> str:
         return f"{self._state.name} {view.name} {key}"

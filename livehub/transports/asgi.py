@@ -15,7 +15,9 @@ import trio
 from livehub.transports.connection import Engine
 from livehub.transports.outbox import Outgoing, PumpedOutbox, Spawn
 from livehub.transports.polling import Polling, Receive, Scope, Send, read_handshake
-from livehub.transports.websocket import refuse_websocket, serve_session
+from livehub.transports.reader import Message
+from livehub.transports.serving import serve_session
+from livehub.transports.websocket import Wait, refuse_websocket
 from livehub.wire.frames import BinaryFrame, Frame, WireBytes
 from livehub.wire.packets import BAD_REQUEST
 
@@ -89,13 +91,21 @@ class _Source:
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
+        self._message: Message | None = None
+        self.over = False
+        self.wait: Wait = self._wait
 
-    async def next(self) -> str | bytes | None:
-        message = await self._receive()
-        if message["type"] != "websocket.receive":
-            return None
-        text: str | None = message.get("text")
-        return text if text is not None else bytes(message["bytes"])
+    def take(self) -> Message | None:
+        message, self._message = self._message, None
+        return message
+
+    async def _wait(self) -> None:
+        heard = await self._receive()
+        if heard["type"] != "websocket.receive":
+            self.over = True
+            return
+        text: str | None = heard.get("text")
+        self._message = text if text is not None else bytes(heard["bytes"])
 
 
 class _Sender:

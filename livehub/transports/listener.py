@@ -26,15 +26,19 @@ from hypercorn.typing import ConnectionState
 from livehub.transports.asgi import App, Dispatch, mount_path
 from livehub.transports.connection import CLOSE_WAIT_S, Connection, Engine
 from livehub.transports.outbox import Outbox, Outgoing, PumpedOutbox, SocketOutbox
+from livehub.transports.serving import serve_session
 from livehub.transports.tls import PrefixedStream
 from livehub.transports.websocket import (
     BadHandshake,
-    Read,
+    Incoming,
+    SocketIncoming,
+    StreamIncoming,
     WebSocket,
+    accept,
     handshake_of,
     http_response,
+    read_request,
     refuse_websocket,
-    serve_session,
 )
 from livehub.wire.frames import WireBytes
 from livehub.wire.packets import BAD_REQUEST
@@ -68,6 +72,27 @@ class ListenerSettings:
     handshake_timeout_s: float = 10.0
     body_bytes_max: int = 65_536
     outbox_bytes_max: int = 1 << 20
+
+
+class Carried:
+    """A WebSocket that was answered, and what serves it."""
+
+    __slots__ = ("_outbox", "_websocket", "serve")
+
+    def __init__(self, serve: Spawnable, websocket: WebSocket, outbox: Outbox) -> None:
+        self.serve = serve
+        self._websocket = websocket
+        self._outbox = outbox
+
+    async def end(self) -> None:
+        """Send what is left, then wait a moment for the client's end."""
+        try:
+            self._outbox.finish()
+            with trio.move_on_after(CLOSE_WAIT_S), suppress(OSError, trio.ClosedResourceError):
+                await self._outbox.drained()
+                await self._websocket.linger()
+        finally:
+            self._outbox.kill()  # its file descriptor will soon be another connection's
 
 
 class Listener:
@@ -145,7 +170,12 @@ class Listener:
     async def _connection(self, stream: trio.SocketStream) -> None:
         self._streams.add(stream)
         try:
-            await self._serve(stream)
+            carried = await self._open(stream)
+            if carried is not None:  # served from here: a coroutine that is not needed any more is memory kept
+                try:
+                    await carried.serve()
+                finally:
+                    await carried.end()
         except Exception as error:
             if not _is_departure(error):
                 log.exception("connection failed")
@@ -154,20 +184,23 @@ class Listener:
             with trio.CancelScope(shield=True):
                 await trio.aclose_forcefully(stream)
 
-    async def _serve(self, stream: trio.SocketStream) -> None:
+    async def _open(self, stream: trio.SocketStream) -> Carried | None:
+        """The WebSocket that a client asked for; whatever else it wanted is done with."""
         if self._tls is not None:
             await self._serve_tls(stream, self._tls)
-            return
+            return None
+        sock = stream.socket
         head = b""
         with trio.move_on_after(self._settings.handshake_timeout_s):
-            head = await _peek(stream.socket)
+            head = await _peek(sock)
         path = self._websocket_path(head)
         if path is not None:
-            del head  # else it stays as long as the connection does
-            outbox = SocketOutbox(stream.socket, self._outbox_bytes_max(path), self._spawn)
-            await self._websocket(path, stream.socket.recv, outbox, stream.socket)
-        elif await _complete(head, stream):
+            size = head.index(b"\r\n\r\n") + 4
+            outbox = SocketOutbox(sock, self._outbox_bytes_max(path), self._spawn)
+            return self._accept(path, await sock.recv(size), SocketIncoming(sock), outbox, sock)
+        if await _complete(head, stream):
             await self._http(stream)
+        return None
 
     async def _serve_tls(self, stream: trio.SocketStream, context: ssl.SSLContext) -> None:
         secure = trio.SSLStream(stream, context, server_side=True, https_compatible=True)
@@ -175,12 +208,14 @@ class Listener:
         with trio.move_on_after(self._settings.handshake_timeout_s):
             await secure.do_handshake()
             head = await _read_head(secure)
-        prefixed = PrefixedStream(secure, head)
         path = self._websocket_path(head)
         if path is None:
+            prefixed = PrefixedStream(secure, head)
             if await _complete(head, prefixed):
                 await self._http(prefixed)
             return
+        size = head.index(b"\r\n\r\n") + 4
+        rest = PrefixedStream(secure, head[size:])
 
         async def send(frames: Sequence[Outgoing]) -> None:
             await secure.send_all(b"".join([frame.framed for frame in frames]))
@@ -193,31 +228,32 @@ class Listener:
         async with trio.open_nursery() as nursery:
             outbox = PumpedOutbox(self._outbox_bytes_max(path), send, nursery.cancel_scope.cancel)
             nursery.start_soon(pump)
-            await self._websocket(path, prefixed.receive_some, outbox, stream.socket)
+            incoming = StreamIncoming(rest.receive_some)
+            carried = self._accept(path, head[:size], incoming, outbox, stream.socket)
+            try:
+                await carried.serve()
+            finally:
+                await carried.end()
 
-    async def _websocket(self, path: str, read: Read, outbox: Outbox, sock: trio.socket.SocketType) -> None:
-        websocket = WebSocket(read, self._message_bytes_max(path))
+    def _accept(
+        self, path: str, head: bytes, incoming: Incoming, outbox: Outbox, sock: trio.socket.SocketType
+    ) -> Carried:
+        """Answer the opening request."""
+        websocket = WebSocket(incoming, self._message_bytes_max(path), outbox)
         try:
-            await (await self._accept(path, websocket, outbox, sock))()
+            return Carried(self._answer(path, head, websocket, outbox, sock), websocket, outbox)
         except BadHandshake as bad:
             outbox.write(WireBytes(bad.response))
-        finally:
-            try:
-                outbox.finish()
-                with trio.move_on_after(CLOSE_WAIT_S):
-                    await outbox.drained()
-                    await websocket.linger()
-            finally:
-                outbox.kill()  # its file descriptor will soon be another connection's
+            return Carried(trio.lowlevel.checkpoint, websocket, outbox)
 
-    async def _accept(
-        self, path: str, websocket: WebSocket, outbox: Outbox, sock: trio.socket.SocketType
-    ) -> Callable[[], Awaitable[None]]:
-        """Answer the opening request and tell what serves the WebSocket. Raises `BadHandshake`."""
-        request = await websocket.request()
+    def _answer(
+        self, path: str, head: bytes, websocket: WebSocket, outbox: Outbox, sock: trio.socket.SocketType
+    ) -> Spawnable:
+        """What serves the WebSocket. Raises `BadHandshake`."""
+        protocol, request = read_request(head)
         raw = self._raw.get(path)
         if raw is not None:
-            websocket.accept(request, outbox)
+            outbox.write(WireBytes(accept(protocol, request)))
             return partial(raw.handler, websocket, outbox)
         engine = self._engines[mount_path(path)]
         peer = str(sock.getpeername()[0])
@@ -232,7 +268,7 @@ class Listener:
             raise BadHandshake(http_response(error.status, error.body))
         if retry_s is not None:
             raise BadHandshake(http_response(503, b"{}", extra=f"Retry-After: {retry_s}\r\n"))
-        websocket.accept(request, outbox)
+        outbox.write(WireBytes(accept(protocol, request)))
         return partial(serve_session, engine, handshake, websocket, outbox)
 
     async def _http(self, stream: trio.SocketStream | PrefixedStream) -> None:

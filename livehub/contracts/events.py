@@ -68,7 +68,7 @@ class Events:
         except Refused as refusal:
             _turn_away(socket, refusal.message, refusal.code)
         else:
-            self._welcome(socket, entered)
+            socket.connection.at_once(partial(self._welcome, socket, entered))
 
     async def event(self, socket: Socket, name: JSON, args: list[JSON], ack_id: int | None) -> None:
         """Bring an event to the gate."""
@@ -113,12 +113,21 @@ def _answer(socket: Socket, peer: Peer, ack_id: int | None, result: Answer | Ref
     peer.answered()
     if isinstance(result, Refused):
         _refuse(socket, ack_id, result)
-        return
+    elif result.snapshot is None:
+        _acknowledge(socket, ack_id, result)
+    else:
+        socket.connection.at_once(partial(_show_room, socket, ack_id, result))
+
+
+def _acknowledge(socket: Socket, ack_id: int | None, answer: Answer) -> None:
     if ack_id is not None:
-        replayed = {"replayed": True} if result.replayed else {}
-        socket.acknowledge(ack_id, {"success": True, **result.reply, **replayed})
-    if result.snapshot is not None:
-        socket.emit(f"{result.kind}.snapshot", {**result.reply, **result.snapshot}, result.offset)
+        replayed = {"replayed": True} if answer.replayed else {}
+        socket.acknowledge(ack_id, {"success": True, **answer.reply, **replayed})
+
+
+def _show_room(socket: Socket, ack_id: int | None, answer: Answer) -> None:
+    _acknowledge(socket, ack_id, answer)
+    socket.emit(f"{answer.kind}.snapshot", {**answer.reply, **(answer.snapshot or {})}, answer.offset)
 
 
 def _refuse(socket: Socket, ack_id: int | None, refusal: Refused) -> None:

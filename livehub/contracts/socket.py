@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from livehub.feature import JSON
@@ -33,6 +33,9 @@ class Connection(Protocol):
 
     def abort(self, reason: str) -> None:
         """End the transport without a word."""
+
+    def at_once(self, say: Callable[[], None]) -> None:
+        """Send all that is written by `say` together, where that saves something."""
 
     async def drained(self) -> None:
         """Wait until everything written is out."""

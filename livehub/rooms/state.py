@@ -6,7 +6,7 @@ No task, no clock and no store: the same asks lead to the same facts, and the fa
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias
@@ -21,6 +21,9 @@ from livehub.rooms.catalog import Catalog
 
 FACTS_PER_ASK_MAX = 1_000
 """Features answer each other's facts; two that never stop are a defect, found before it fills the log."""
+
+HOOKS = ("came", "went", "reopened", "snapshot", "welcome")
+"""What few of a room's features do: everybody who comes asks for it, so the others are not asked."""
 
 Apply: TypeAlias = Callable[[dict[str, JSON], int], None]
 Listen: TypeAlias = Callable[[dict[str, JSON], Ask[Any]], Outcome]
@@ -60,6 +63,7 @@ class State:
         self._listens: dict[str, list[Listen]] = {}
         self._viewed: dict[str, list[tuple[View, Feature]]] = {}
         self._own: dict[str, tuple[Feature, Own]] = {}
+        self._doing = {hook: [one for one in self.features if _does(one, hook)] for hook in HOOKS}
         for feature in self.features:
             self._bind(feature)
 
@@ -81,15 +85,15 @@ class State:
 
     def came(self, ask: Ask[None]) -> Performed:
         """Somebody is here now."""
-        return self._all([feature.came for feature in self._watch("came")], ask)
+        return self._all([feature.came for feature in self._doing["came"]], ask)
 
     def went(self, ask: Ask[None]) -> Performed:
         """Somebody is no longer here."""
-        return self._all([feature.went for feature in self._watch("went")], ask)
+        return self._all([feature.went for feature in self._doing["went"]], ask)
 
     def reopened(self, ask: Ask[frozenset[str]]) -> Performed:
         """The state was built, and these people are here."""
-        return self._all([feature.reopened for feature in self._watch("reopened")], ask)
+        return self._all([feature.reopened for feature in self._doing["reopened"]], ask)
 
     def admits(self, user_id: str) -> bool:
         """Whether any feature counts this person as belonging here."""
@@ -103,7 +107,7 @@ class State:
     def snapshot(self, who: Person) -> dict[str, JSON]:
         """What somebody who comes late must be shown."""
         shown: dict[str, JSON] = {}
-        for feature in self.features:
+        for feature in self._doing["snapshot"]:
             shown |= feature.snapshot(who)
         return shown
 
@@ -116,7 +120,7 @@ class State:
 
     def welcome(self, who: Person) -> list[tuple[str, JSON]]:
         """Events for one new connection alone."""
-        return [event for feature in self.features for event in feature.welcome(who)]
+        return [event for feature in self._doing["welcome"] for event in feature.welcome(who)]
 
     def show(self, view: View, key: str) -> JSON:
         """A view's payload now; None when there is nothing to show."""
@@ -165,10 +169,6 @@ class State:
             for kind in view.after:
                 self._viewed.setdefault(kind, []).append((view, feature))
 
-    def _watch(self, method: str) -> Iterator[Feature]:
-        """Features that do something there."""
-        return (one for one in self.features if getattr(type(one), method) is not getattr(Feature, method))
-
     def _all(self, methods: Sequence[Callable[[Ask[Any]], Outcome]], ask: Ask[Any]) -> Performed:
         done = Performed()
         for method in methods:
@@ -199,6 +199,10 @@ class State:
             apply(data, at_ms)
         for view, feature in self._viewed.get(kind, ()):
             self.views[view, str(data[view.key]) if view.key else ""] = feature
+
+
+def _does(feature: Feature, hook: str) -> bool:
+    return getattr(type(feature), hook) is not getattr(Feature, hook)
 
 
 def _take(outcome: Outcome, done: Performed) -> deque[Fact]:

@@ -13,11 +13,12 @@ from typing import Any, TypeAlias
 import trio
 
 from livehub.transports.connection import Engine
+from livehub.transports.opening import refuse_websocket
 from livehub.transports.outbox import Outgoing, PumpedOutbox, Spawn
 from livehub.transports.polling import Polling, Receive, Scope, Send, read_handshake
 from livehub.transports.reader import Message
 from livehub.transports.serving import serve_session
-from livehub.transports.websocket import Wait, refuse_websocket
+from livehub.transports.websocket import Wait
 from livehub.wire.frames import BinaryFrame, Frame, WireBytes
 from livehub.wire.packets import BAD_REQUEST
 

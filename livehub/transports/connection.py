@@ -13,7 +13,7 @@ import trio
 from livehub.ports import Meter
 from livehub.transports.deadlines import Deadlines, Timer
 from livehub.transports.handshake import EngineSettings, Handshake
-from livehub.transports.outbox import Outbox, PollOutbox, Spawn
+from livehub.transports.outbox import Outbox, PollOutbox, SocketOutbox, Spawn
 from livehub.wire.engine import Beat, Heartbeat, SessionOver, receive
 from livehub.wire.frames import BinaryFrame, ControlFrame, Frame, WireBytes
 from livehub.wire.packets import Packet, open_packet
@@ -99,8 +99,8 @@ class Connection:
         self.outbox: Outbox
         self._handler: Handler
 
-    def start(self, outbox: Outbox, endpoint: Endpoint) -> None:
-        """Send the open packet and hand the connection to its handler."""
+    def start(self, outbox: Outbox, endpoint: Endpoint, before: bytes = b"") -> None:
+        """Send the open packet, right behind what goes `before` it, and hand the connection to its handler."""
         self.outbox = outbox
         outbox.on_full = self.slow
         settings = self._engine.settings
@@ -108,7 +108,8 @@ class Connection:
         told = open_packet(
             self.sid, upgrades, settings.ping_interval_s, settings.ping_timeout_s, settings.max_payload_bytes
         )
-        outbox.write(ControlFrame(told))
+        frame = ControlFrame(told)
+        outbox.write(WireBytes(before + frame.framed) if before else frame)
         self._handler = endpoint.open(self)
 
     def write(self, frame: Frame | BinaryFrame) -> None:
@@ -126,6 +127,17 @@ class Connection:
                 self.write(frame)
             return
         self.outbox.write_joined(frames, joined)
+
+    def at_once(self, say: Callable[[], None]) -> None:
+        """Send all that is written by `say` together, where that saves something."""
+        outbox = self.outbox
+        if isinstance(outbox, SocketOutbox) and outbox.hold():
+            try:
+                say()
+            finally:
+                outbox.release()
+        else:
+            say()
 
     async def drained(self) -> None:
         """Wait until everything written is out, or the connection is over."""
@@ -298,10 +310,10 @@ class Engine:
         self._endpoint = endpoint
         self._kept: dict[str, tuple[PollOutbox, Timer]] = {}
 
-    def open(self, handshake: Handshake, outbox: Outbox) -> Connection:
-        """A new session over a WebSocket."""
+    def open(self, handshake: Handshake, outbox: Outbox, answer: bytes = b"") -> Connection:
+        """A new session over a WebSocket, whose 101 is sent with its first packet."""
         connection = Connection(self, handshake, "websocket")
-        self._start(connection, outbox)
+        self._start(connection, outbox, answer)
         return connection
 
     def open_polling(self, handshake: Handshake, spawn: Spawn) -> PollOutbox:
@@ -313,10 +325,10 @@ class Engine:
         spawn(connection.polled.run)
         return outbox
 
-    def _start(self, connection: Connection, outbox: Outbox) -> None:
+    def _start(self, connection: Connection, outbox: Outbox, before: bytes = b"") -> None:
         self.sessions[connection.sid] = connection
         self.meter.connection_opened(connection.transport)
-        connection.start(outbox, self._endpoint)
+        connection.start(outbox, self._endpoint, before)
 
     def forget(self, connection: Connection) -> None:
         """The session is over."""

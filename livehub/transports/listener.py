@@ -25,21 +25,18 @@ from hypercorn.typing import ConnectionState
 
 from livehub.transports.asgi import App, Dispatch, mount_path
 from livehub.transports.connection import CLOSE_WAIT_S, Connection, Engine
+from livehub.transports.opening import (
+    HEAD_END,
+    BadHandshake,
+    handshake_of,
+    http_response,
+    read_opening,
+    refuse_websocket,
+)
 from livehub.transports.outbox import Outbox, Outgoing, PumpedOutbox, SocketOutbox
 from livehub.transports.serving import serve_session
 from livehub.transports.tls import PrefixedStream
-from livehub.transports.websocket import (
-    BadHandshake,
-    Incoming,
-    SocketIncoming,
-    StreamIncoming,
-    WebSocket,
-    accept,
-    handshake_of,
-    http_response,
-    read_request,
-    refuse_websocket,
-)
+from livehub.transports.websocket import Incoming, SocketIncoming, StreamIncoming, WebSocket
 from livehub.wire.frames import WireBytes
 from livehub.wire.packets import BAD_REQUEST
 
@@ -195,7 +192,7 @@ class Listener:
             head = await _peek(sock)
         path = self._websocket_path(head)
         if path is not None:
-            size = head.index(b"\r\n\r\n") + 4
+            size = head.index(HEAD_END) + len(HEAD_END)
             outbox = SocketOutbox(sock, self._outbox_bytes_max(path), self._spawn)
             return self._accept(path, await sock.recv(size), SocketIncoming(sock), outbox, sock)
         if await _complete(head, stream):
@@ -214,7 +211,7 @@ class Listener:
             if await _complete(head, prefixed):
                 await self._http(prefixed)
             return
-        size = head.index(b"\r\n\r\n") + 4
+        size = head.index(HEAD_END) + len(HEAD_END)
         rest = PrefixedStream(secure, head[size:])
 
         async def send(frames: Sequence[Outgoing]) -> None:
@@ -250,16 +247,16 @@ class Listener:
         self, path: str, head: bytes, websocket: WebSocket, outbox: Outbox, sock: trio.socket.SocketType
     ) -> Spawnable:
         """What serves the WebSocket. Raises `BadHandshake`."""
-        protocol, request = read_request(head)
+        opening = read_opening(head)
         raw = self._raw.get(path)
         if raw is not None:
-            outbox.write(WireBytes(accept(protocol, request)))
+            outbox.write(WireBytes(opening.answer()))
             return partial(raw.handler, websocket, outbox)
         engine = self._engines[mount_path(path)]
         peer = str(sock.getpeername()[0])
         try:
             handshake = handshake_of(
-                request, peer, secure=self._tls is not None, trust_proxy=engine.settings.trust_proxy
+                opening, peer, secure=self._tls is not None, trust_proxy=engine.settings.trust_proxy
             )
         except ValueError:
             raise BadHandshake(http_response(400, BAD_REQUEST.body)) from None
@@ -268,8 +265,7 @@ class Listener:
             raise BadHandshake(http_response(error.status, error.body))
         if retry_s is not None:
             raise BadHandshake(http_response(503, b"{}", extra=f"Retry-After: {retry_s}\r\n"))
-        outbox.write(WireBytes(accept(protocol, request)))
-        return partial(serve_session, engine, handshake, websocket, outbox)
+        return partial(serve_session, engine, handshake, websocket, outbox, opening.answer())
 
     async def _http(self, stream: trio.SocketStream | PrefixedStream) -> None:
         if self._wrapped is not None:
@@ -314,7 +310,7 @@ async def _peek(sock: trio.socket.SocketType) -> bytes:
     pause_s = PEEK_PAUSE_S
     while True:
         head = await sock.recv(HEAD_BYTES_MAX, stdlib_socket.MSG_PEEK)
-        if not head or b"\r\n\r\n" in head or len(head) >= HEAD_BYTES_MAX:
+        if not head or HEAD_END in head or len(head) >= HEAD_BYTES_MAX:
             return head
         await trio.sleep(pause_s)
         pause_s = min(pause_s * 2, PEEK_PAUSE_MAX_S)
@@ -322,7 +318,7 @@ async def _peek(sock: trio.socket.SocketType) -> bytes:
 
 async def _read_head(stream: trio.abc.ReceiveStream) -> bytes:
     head = bytearray()
-    while b"\r\n\r\n" not in head and len(head) < HEAD_BYTES_MAX:
+    while HEAD_END not in head and len(head) < HEAD_BYTES_MAX:
         data = await stream.receive_some(HEAD_BYTES_MAX)
         if not data:
             break
@@ -332,7 +328,7 @@ async def _read_head(stream: trio.abc.ReceiveStream) -> bytes:
 
 async def _complete(head: bytes, stream: trio.abc.SendStream) -> bool:
     """Whether this is a whole request head; the client of one without an end is told."""
-    if b"\r\n\r\n" in head:
+    if HEAD_END in head:
         return True
     if len(head) >= HEAD_BYTES_MAX:
         await stream.send_all(TOO_LONG)
@@ -340,7 +336,7 @@ async def _complete(head: bytes, stream: trio.abc.SendStream) -> bool:
 
 
 def _is_upgrade(head: bytes) -> bool:
-    lines = head.partition(b"\r\n\r\n")
+    lines = head.partition(HEAD_END)
     if not lines[1] or head[:4] != b"GET ":
         return False
     return any(

@@ -140,6 +140,24 @@ class SocketOutbox:
         else:
             self._keep(frames)
 
+    def hold(self) -> bool:
+        """Gather what is written until `release`, for one `send`; False when it is gathered already.
+
+        A `send` takes 15 µs of the kernel however little it sends, and a client that comes is told six things.
+        """
+        if self._backlog is not None or self._closed:
+            return False
+        self._backlog = Backlog(self._limit)
+        return True
+
+    def release(self) -> None:
+        """Send what was gathered."""
+        self._send_some()
+        if self._backlog:
+            self._spawn(self._drain)
+        elif self._backlog is not None:
+            self._emptied()
+
     def finish(self) -> None:
         """Send what is left, then the end of the stream; take no more."""
         self._finishing = True
@@ -198,6 +216,9 @@ class SocketOutbox:
                 self.kill()
                 return
             self._send_some()
+        self._emptied()
+
+    def _emptied(self) -> None:
         self._backlog = None
         if self._drained is not None:
             self._drained.set()

@@ -29,12 +29,16 @@ class Source(Protocol):
         """The next message, if it is here."""
 
 
-async def serve_session(engine: Engine, handshake: Handshake, source: Source, outbox: Outbox) -> None:
+async def serve_session(
+    engine: Engine, handshake: Handshake, source: Source, outbox: Outbox, answer: bytes = b""
+) -> None:
     """Run an accepted WebSocket: as a session of its own, or as the new carrier of a polling session.
+
+    `answer` is the 101 that is still to be sent.
 
     One coroutine from here down to the wait: each one between takes 250 bytes of every idle connection.
     """
-    connection = await _connection(engine, handshake, source, outbox)
+    connection = await _connection(engine, handshake, source, outbox, answer)
     if connection is None:
         outbox.write(WireBytes(CLOSE_FRAME))
         outbox.finish()
@@ -59,11 +63,15 @@ async def serve_session(engine: Engine, handshake: Handshake, source: Source, ou
         connection.ended("transport_close")
 
 
-async def _connection(engine: Engine, handshake: Handshake, source: Source, outbox: Outbox) -> Connection | None:
+async def _connection(
+    engine: Engine, handshake: Handshake, source: Source, outbox: Outbox, answer: bytes
+) -> Connection | None:
     """The session that this WebSocket carries; None when there is none that it may."""
     sid = handshake.query.get("sid")
     if sid is None:
-        return engine.open(handshake, outbox)
+        return engine.open(handshake, outbox, answer)
+    if answer:
+        outbox.write(WireBytes(answer))
     connection = engine.sessions.get(sid)
     if connection is None or not await _probe(engine, connection, source, outbox):
         return None

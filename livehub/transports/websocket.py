@@ -1,34 +1,26 @@
-"""WebSocket on a byte stream: `websockets`' sans-I/O protocol for the handshake, our own loop, our own writer.
+"""WebSocket on a byte stream, once it is open: our own loop, our own writer.
 
-Nothing here writes by itself: the 101, pongs and close frames go through the outbox, in order with everything else.
-No task, nursery or cancel scope is made per message, and an idle WebSocket holds no coroutine but the one that waits.
+Nothing here writes by itself: pongs and close frames go through the outbox, in order with everything else. No task,
+nursery or cancel scope is made per message, and an idle WebSocket holds no coroutine but the one that waits.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Protocol, TypeAlias
 
 import trio
-from websockets.http11 import Request, Response
-from websockets.server import ServerProtocol
 
-from livehub.transports.connection import Engine
-from livehub.transports.handshake import Handshake, client_address, read_headers, read_query, refuse_handshake
 from livehub.transports.outbox import Outbox
 from livehub.transports.reader import Message, Reader
 from livehub.wire.frames import WireBytes
-from livehub.wire.packets import BAD_REQUEST, FORBIDDEN, UNKNOWN_SID, EngineError
 
 RECEIVE_BYTES = 8_192
 """At most this much is parsed before other tasks run: 1,300 of the smallest frames, 4 ms."""
 
 Wait: TypeAlias = Callable[[], Awaitable[None]]
-
-_quiet = logging.getLogger("livehub.websockets")
 
 
 class Incoming(Protocol):
@@ -87,14 +79,6 @@ class StreamIncoming:
             self._data = await self._receive(RECEIVE_BYTES)
         except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
             self._data = b""
-
-
-class BadHandshake(Exception):
-    """Not a request for a WebSocket; `response` says why."""
-
-    def __init__(self, response: bytes) -> None:
-        super().__init__("bad handshake")
-        self.response = response
 
 
 class WebSocket:
@@ -162,56 +146,3 @@ class WebSocket:
                 self._outbox.write(WireBytes(data))
             else:
                 self._outbox.finish()
-
-
-def read_request(head: bytes) -> tuple[ServerProtocol, Request]:
-    """An opening request, and who can answer it. Raises `BadHandshake`."""
-    protocol = ServerProtocol(logger=_quiet)
-    protocol.receive_data(head)
-    events = protocol.events_received()
-    if not events or not isinstance(events[0], Request):
-        raise BadHandshake(http_response(400, BAD_REQUEST.body))
-    return protocol, events[0]
-
-
-def accept(protocol: ServerProtocol, request: Request) -> bytes:
-    """The answer with which a WebSocket begins. Raises `BadHandshake`."""
-    response: Response = protocol.accept(request)
-    if response.status_code != 101:
-        body = bytes(response.body or b"")
-        raise BadHandshake(http_response(response.status_code, body, "text/plain; charset=utf-8"))
-    return response.serialize()
-
-
-def http_response(status: int, body: bytes, content_type: str = "application/json", extra: str = "") -> bytes:
-    """A whole HTTP answer, after which the connection closes."""
-    reason = {400: "Bad Request", 403: "Forbidden", 426: "Upgrade Required", 503: "Service Unavailable"}
-    head = (
-        f"HTTP/1.1 {status} {reason.get(status, 'Error')}\r\n"
-        f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n{extra}Connection: close\r\n\r\n"
-    )
-    return head.encode("latin-1") + body
-
-
-def handshake_of(request: Request, peer: str, *, secure: bool, trust_proxy: bool) -> Handshake:
-    """What the opening request says. Raises ValueError for an absurd query."""
-    headers = read_headers(request.headers.raw_items())
-    query = read_query(request.path.partition("?")[2])
-    return Handshake(query, headers, client_address(peer, headers, trust_proxy), secure)
-
-
-def refuse_websocket(engine: Engine, handshake: Handshake) -> tuple[EngineError | None, int | None]:
-    """Why a WebSocket may not open here: an error, or the seconds after which to try again; (None, None) if it may."""
-    error = refuse_handshake(handshake, engine.settings.origins)
-    sid = handshake.query.get("sid")
-    if error is None and handshake.query.get("transport") != "websocket":
-        error = BAD_REQUEST
-    if error is None and sid is not None and sid not in engine.sessions:
-        error = UNKNOWN_SID
-    if error is not None:
-        engine.meter.refused("origin" if error is FORBIDDEN else "handshake")
-        return error, None
-    if sid is None and (rejected := engine.refuses(handshake)) is not None:
-        engine.meter.refused(rejected.reason)
-        return None, rejected.retry_after_s
-    return None, None

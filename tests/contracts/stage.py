@@ -55,6 +55,9 @@ class FakeConnection:
     def abort(self, reason: str) -> None:
         self.ended.append(f"aborted {reason}")
 
+    def at_once(self, say: Callable[[], None]) -> None:
+        say()
+
     async def drained(self) -> None:
         await trio.lowlevel.checkpoint()
 

@@ -55,11 +55,11 @@ from livehub.stores.memory import open_memory
 from livehub.stores.sqlite import open_sqlite
 from livehub.supervisor import feed_watchdog, handed_sockets, notify
 from livehub.transports.asgi import App
+from livehub.transports.backlog import Waiting
 from livehub.transports.connection import Engine, Rejected
 from livehub.transports.deadlines import Deadlines
 from livehub.transports.handshake import EngineSettings, Handshake, client_address, read_headers
 from livehub.transports.listener import Listener, ListenerSettings, open_listeners
-from livehub.transports.outbox import Waiting
 from livehub.transports.sockets import SocketEndpoint
 from livehub.transports.tls import server_context
 

@@ -211,15 +211,19 @@ class Meter(Protocol):
         """How many rooms are open now."""
 
 
-class Listener(Protocol):
-    """Whoever hears an audience: one client in one namespace."""
+class Outbox(Protocol):
+    """Where frames go to one client."""
+
+    def write_joined(self, frames: Sequence[Frame], joined: bytes) -> None:
+        """Send these frames in order without waiting; `joined` is them, framed for a WebSocket, in one piece."""
+
+
+class Carrier(Protocol):
+    """What carries whoever hears an audience. Its outbox may become another (an upgrade), so each write looks it up."""
 
     @property
-    def vocabulary(self) -> str:
-        """Namespace, which is the name of the vocabulary spoken there."""
-
-    def write(self, frames: Sequence[Frame], joined: bytes) -> None:
-        """Send these frames in order without waiting; `joined` is them, framed for a WebSocket, in one piece."""
+    def outbox(self) -> Outbox:
+        """The outbox of now."""
 
 
 Worker: TypeAlias = Callable[[JSON], Awaitable[JSON]]

@@ -199,7 +199,12 @@ class Ears:
         self.on_write: Callable[[], None] | None = None
         self.peer = peer_of(self)
 
-    def write(self, frames: Sequence[Frame], joined: bytes) -> None:
+    @property
+    def outbox(self) -> Ears:
+        """It is its own line, and its own outbox."""
+        return self
+
+    def write_joined(self, frames: Sequence[Frame], joined: bytes) -> None:
         """Take frames as a socket would."""
         assert joined == b"".join(frame.framed for frame in frames)
         self.writes.append(list(frames))
@@ -234,7 +239,7 @@ def ears(who: Person = ANNA, *, sid: str = "", vocabulary: str = NAMESPACE, **qu
     """A client of one namespace, not yet in any room."""
     return Ears(
         lambda self: Peer(
-            sid or f"sid-{who.id}", who, self.write, self.overflow, vocabulary=vocabulary, query=query, recoverable=True
+            sid or f"sid-{who.id}", who, self, self.overflow, vocabulary=vocabulary, query=query, recoverable=True
         )
     )
 

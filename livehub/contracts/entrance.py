@@ -201,7 +201,7 @@ class Entrance:
         peer = Peer(
             ticket.sid,
             person,
-            socket.write,
+            socket.connection,
             lambda: socket.connection.abort("slow"),
             vocabulary=socket.namespace,
             query=socket.connection.handshake.query,

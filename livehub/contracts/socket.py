@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from livehub.feature import JSON
-from livehub.wire.frames import Frame, Kind
+from livehub.ports import Outbox
+from livehub.wire.frames import Kind
 
 
 class Handshake(Protocol):
@@ -27,6 +28,10 @@ class Connection(Protocol):
     @property
     def handshake(self) -> Handshake:
         """How the client came."""
+
+    @property
+    def outbox(self) -> Outbox:
+        """Where frames go that were encoded elsewhere."""
 
     def close(self, reason: str) -> None:
         """Say goodbye and end; what was written before still goes out."""
@@ -72,9 +77,6 @@ class Socket(Protocol):
 
     def disconnect(self) -> None:
         """Leave the namespace, from the server's side."""
-
-    def write(self, frames: Sequence[Frame], joined: bytes) -> None:
-        """Send frames in order, without waiting."""
 
 
 class Timer(Protocol):

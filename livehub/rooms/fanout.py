@@ -253,11 +253,19 @@ class Fanout:
                 self._write([Frame(text)], variant.peers)
 
     def _flush_mixed(self, items: list[_Item]) -> None:
-        """Several audiences at once: peers who hear the same items as the same audiences share one joined write."""
+        """Several audiences at once: peers who hear the same items as the same audiences share one joined write.
+
+        Most hear only what the largest audience does, and are not looked at one by one.
+        """
+        groups = dict.fromkeys(item.audiences for item in items)
+        largest = max(groups, key=self._size)
         hears: dict[Peer, tuple[tuple[tuple[str, ...], str], ...]] = {}
-        for audiences in dict.fromkeys(item.audiences for item in items):
-            for peer, audience in self._first_heard(audiences).items():
-                hears[peer] = (*hears.get(peer, ()), (audiences, audience))
+        for audiences in groups:
+            if audiences != largest or len(largest) > 1:
+                for peer, audience in self._first_heard(audiences).items():
+                    hears[peer] = (*hears.get(peer, ()), (audiences, audience))
+        if len(largest) == 1:
+            self._flush_largest(items, largest, hears)
         together: dict[tuple[str, tuple[tuple[tuple[str, ...], str], ...]], list[Peer]] = defaultdict(list)
         for peer, heard in hears.items():
             together[peer.vocabulary, heard].append(peer)
@@ -266,13 +274,31 @@ class Fanout:
             keys = ((item, (vocabulary, heard_as.get(item.audiences, ""))) for item in items)
             self._write([item.frames[key] for item, key in keys if key in item.frames], peers)
 
+    def _flush_largest(
+        self,
+        items: list[_Item],
+        audiences: tuple[str, ...],
+        hears: dict[Peer, tuple[tuple[tuple[str, ...], str], ...]],
+    ) -> None:
+        """Write to whoever hears one audience alone; who is in `hears` too is noted there."""
+        audience = audiences[0]
+        for vocabulary, listeners in list(self._audiences.get(audience, {}).items()):
+            key = (vocabulary, audience)
+            frames = [item.frames[key] for item in items if item.audiences == audiences and key in item.frames]
+            for peer in [peer for peer in hears if peer in listeners]:
+                hears[peer] = (*hears[peer], (audiences, audience))
+            self._write(frames, [peer for peer in listeners if peer not in hears])
+
+    def _size(self, audiences: tuple[str, ...]) -> int:
+        return sum(len(heard) for audience in audiences for heard in self._audiences.get(audience, {}).values())
+
     def _write(self, frames: list[Frame], peers: list[Peer]) -> None:
         if not frames:
             return
         joined = frames[0].framed if len(frames) == 1 else b"".join([frame.framed for frame in frames])
         for peer in peers:
             try:
-                peer.write(frames, joined)
+                peer.carrier.outbox.write_joined(frames, joined)
             except Exception:  # a defect below one client is not to silence the others
                 log.exception("a client could not be written to")
         self._meter.fanned_out(len(frames) * len(peers), len(joined) * len(peers))

@@ -147,7 +147,7 @@ class House:
 
     def vacate(self, peer: Peer) -> None:
         """The peer is gone: from every room and every audience, at once."""
-        peer.gone = True
+        peer.leave()
         heard = [peer.user_audience]
         for seat in peer.seats.values():
             heard += seat.audiences

@@ -4,17 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import trio
 
 from livehub.feature import JSON, Person
+from livehub.ports import Carrier
 from livehub.wire.frames import Frame
 
 ASKS_AT_ONCE_MAX = 64
 """Unanswered asks of one peer. In a room's inbox a neighbour waits behind no more than these, 2 ms."""
 
-Write: TypeAlias = Callable[[Sequence[Frame], bytes], None]
+
+class _Nowhere:
+    """Carries whoever is gone."""
+
+    def __init__(self) -> None:
+        self.outbox = self
+
+    def write_joined(self, frames: Sequence[Frame], joined: bytes) -> None:
+        """Nobody hears it."""
+
+
+NOWHERE = _Nowhere()
+
+
+class _Held:
+    """Keeps what a peer would hear, up to a bound."""
+
+    __slots__ = ("_bytes", "_bytes_max", "_overflow", "kept")
+
+    def __init__(self, bytes_max: int, overflow: Callable[[], None]) -> None:
+        self.kept: list[tuple[Sequence[Frame], bytes]] = []
+        self._bytes = 0
+        self._bytes_max = bytes_max
+        self._overflow = overflow
+
+    @property
+    def outbox(self) -> _Held:
+        """It is its own."""
+        return self
+
+    def write_joined(self, frames: Sequence[Frame], joined: bytes) -> None:
+        """Keep frames."""
+        self.kept.append((frames, joined))
+        self._bytes += len(joined)
+        if self._bytes > self._bytes_max:
+            self.kept = []
+            self._overflow()
 
 
 @dataclass(slots=True)
@@ -28,16 +64,17 @@ class Seat:
 
 
 class Peer:
-    """One client in one namespace. While it is *held*, what it would hear waits until its replay is out."""
+    """One client in one namespace. While it is *held*, what it would hear waits until its replay is out.
+
+    Fan-out writes to `carrier.outbox` itself: each call and object between costs 0.3 µs a delivery in a cold cache.
+    """
 
     __slots__ = (
         "_answered",
         "_asking",
-        "_held",
-        "_held_bytes",
-        "_held_bytes_max",
+        "_carrier",
         "_overflow",
-        "_send",
+        "carrier",
         "gone",
         "person",
         "query",
@@ -52,7 +89,7 @@ class Peer:
         self,
         sid: str,
         person: Person,
-        send: Write,
+        carrier: Carrier,
         overflow: Callable[[], None],
         *,
         vocabulary: str,
@@ -61,7 +98,8 @@ class Peer:
     ) -> None:
         self.sid = sid
         self.person = person
-        self._send = send
+        self._carrier: Carrier = carrier
+        self.carrier: Carrier = carrier
         self._overflow = overflow
         self.vocabulary = vocabulary
         self.query = query
@@ -71,9 +109,6 @@ class Peer:
         self.starts_anew = False  # its past could not be given back: a snapshot has to take its place
         self._asking = 0
         self._answered: trio.Event | None = None
-        self._held: list[tuple[Sequence[Frame], bytes]] | None = None
-        self._held_bytes = 0
-        self._held_bytes_max = 0
 
     @property
     def user_audience(self) -> str:
@@ -96,32 +131,31 @@ class Peer:
 
     def write(self, frames: Sequence[Frame], joined: bytes) -> None:
         """Send frames in order, without waiting."""
-        if self._held is None:
-            self._send(frames, joined)
-            return
-        self._held.append((frames, joined))
-        self._held_bytes += len(joined)
-        if self._held_bytes > self._held_bytes_max:
-            self._held = []
-            self._overflow()
+        self.carrier.outbox.write_joined(frames, joined)
 
     def hold(self, bytes_max: int) -> None:
         """Keep back what comes from now on, until `release`."""
-        self._held, self._held_bytes, self._held_bytes_max = [], 0, bytes_max
+        self.carrier = _Held(bytes_max, self._overflow)
 
     def release(self) -> None:
         """Send what was kept back, and from now on everything at once."""
-        held, self._held = self._held, None
-        for frames, joined in held or ():
-            self._send(frames, joined)
+        held, self.carrier = self.carrier, self._carrier
+        if isinstance(held, _Held):
+            for frames, joined in held.kept:
+                self.write(frames, joined)
 
     def write_past(self, frames: Sequence[Frame]) -> None:
         """Send frames of a replay: they are older than anything that is held."""
-        self._send(frames, b"".join([frame.framed for frame in frames]))
+        self._carrier.outbox.write_joined(frames, b"".join([frame.framed for frame in frames]))
 
     def forget_held(self) -> None:
         """Drop what was kept back, and from now on send everything at once."""
-        self._held = None
+        self.carrier = self._carrier
+
+    def leave(self) -> None:
+        """It is gone, and hears nothing more."""
+        self.gone = True
+        self.carrier = self._carrier = NOWHERE
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ from typing import Any, TypeAlias
 
 import trio
 
+from livehub.transports.backlog import Outgoing
 from livehub.transports.connection import Engine
 from livehub.transports.opening import refuse_websocket
-from livehub.transports.outbox import Outgoing, PumpedOutbox, Spawn
+from livehub.transports.outbox import PumpedOutbox, Spawn
 from livehub.transports.polling import Polling, Receive, Scope, Send, read_handshake
 from livehub.transports.reader import Message
 from livehub.transports.serving import serve_session

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -119,14 +119,6 @@ class Connection:
                 self.outbox.write(ControlFrame(packet))
             return
         self.outbox.write(frame)
-
-    def write_joined(self, frames: Sequence[Frame], joined: bytes) -> None:
-        """Send frames that were joined once for all who hear them, without waiting."""
-        if self._base64:
-            for frame in frames:
-                self.write(frame)
-            return
-        self.outbox.write_joined(frames, joined)
 
     def at_once(self, say: Callable[[], None]) -> None:
         """Send all that is written by `say` together, where that saves something."""

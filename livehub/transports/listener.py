@@ -24,6 +24,7 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
 from livehub.transports.asgi import App, Dispatch, mount_path
+from livehub.transports.backlog import Outgoing
 from livehub.transports.connection import CLOSE_WAIT_S, Connection, Engine
 from livehub.transports.opening import (
     HEAD_END,
@@ -33,7 +34,7 @@ from livehub.transports.opening import (
     read_opening,
     refuse_websocket,
 )
-from livehub.transports.outbox import Outbox, Outgoing, PumpedOutbox, SocketOutbox
+from livehub.transports.outbox import Outbox, PumpedOutbox, SocketOutbox
 from livehub.transports.serving import serve_session
 from livehub.transports.tls import PrefixedStream
 from livehub.transports.websocket import Incoming, SocketIncoming, StreamIncoming, WebSocket

@@ -8,85 +8,21 @@ from __future__ import annotations
 
 import os
 import socket
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Protocol, TypeAlias
 
 import trio
 
-from livehub.wire.frames import BinaryFrame, ControlFrame, Frame, Kind, WireBytes
+from livehub.transports.backlog import Backlog, Outgoing
+from livehub.wire.frames import Frame, Kind, WireBytes
 
 SEND_BYTES = 256 * 1024
 """Joined into one `send` when a pressed socket takes data again."""
 
 SEPARATOR = b"\x1e"
 
-Outgoing: TypeAlias = Frame | BinaryFrame | ControlFrame | WireBytes
 Spawn: TypeAlias = Callable[[Callable[[], Awaitable[None]]], None]
-
-
-class Waiting:
-    """Bytes that wait in all backlogs together, for the metrics."""
-
-    size = 0
-
-
-class Backlog:
-    """What could not be sent yet, under the rules for slow readers."""
-
-    __slots__ = ("_limit", "_queue", "_views", "size")
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._queue: deque[list[Outgoing]] = deque()  # one-item lists: a view is replaced in its place
-        self._views: dict[str, list[Outgoing]] = {}
-        self.size = 0
-
-    def __bool__(self) -> bool:
-        return bool(self._queue)
-
-    def add(self, frame: Outgoing) -> bool:
-        """Keep a frame; False when it no longer fits, and the reader has to go."""
-        if frame.kind is Kind.VIEW and frame.key is not None:
-            held = self._views.get(frame.key)
-            if held is not None:
-                self._weigh(frame.size - held[0].size)
-                held[0] = frame
-                return self.size <= self._limit
-            held = self._views[frame.key] = [frame]
-            self._queue.append(held)
-        else:
-            self._queue.append([frame])
-        self._weigh(frame.size)
-        return self.size <= self._limit
-
-    def put_back(self, frame: Outgoing) -> None:
-        """Keep a frame before all others."""
-        self._queue.appendleft([frame])
-        self._weigh(frame.size)
-
-    def take(self) -> Outgoing:
-        """The oldest frame."""
-        frame = self._queue.popleft()[0]
-        if frame.kind is Kind.VIEW and frame.key is not None:
-            self._views.pop(frame.key, None)
-        self._weigh(-frame.size)
-        return frame
-
-    def peek(self) -> Outgoing:
-        """The oldest frame, left where it is."""
-        return self._queue[0][0]
-
-    def clear(self) -> None:
-        """Drop everything."""
-        self._queue.clear()
-        self._views.clear()
-        self._weigh(-self.size)
-
-    def _weigh(self, change: int) -> None:
-        self.size += change
-        Waiting.size += change
 
 
 class Outbox(Protocol):
@@ -113,7 +49,18 @@ class Outbox(Protocol):
 class SocketOutbox:
     """Writes straight to a TCP socket. Whoever reads the socket closes it; here it is only shut down."""
 
-    __slots__ = ("_backlog", "_closed", "_drained", "_fd", "_finishing", "_limit", "_socket", "_spawn", "on_full")
+    __slots__ = (
+        "_backlog",
+        "_closed",
+        "_drained",
+        "_fd",
+        "_finishing",
+        "_limit",
+        "_over",
+        "_socket",
+        "_spawn",
+        "on_full",
+    )
 
     def __init__(self, sock: trio.socket.SocketType, limit: int, spawn: Spawn) -> None:
         self._socket = sock
@@ -125,26 +72,33 @@ class SocketOutbox:
         self._drained: trio.Event | None = None
         self._closed = False
         self._finishing = False
+        self._over = False  # closed or finishing
 
     def write(self, frame: Outgoing) -> None:
         """Send a frame, without waiting."""
-        if self._backlog is None:
-            self._send((frame,), frame.framed)
-        else:
-            self._keep((frame,))
+        self.write_joined((frame,), frame.framed)
 
-    def write_joined(self, frames: Sequence[Frame], joined: bytes) -> None:
-        """Send frames, without waiting."""
-        if self._backlog is None:
-            self._send(frames, joined)
-        else:
+    def write_joined(self, frames: Sequence[Outgoing], joined: bytes) -> None:
+        """Send frames, without waiting. This is the hot path of all: no call more than it needs."""
+        if self._backlog is not None:
             self._keep(frames)
+            return
+        if self._over:
+            return
+        try:
+            sent = os.write(self._fd, joined)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self.kill()
+            return
+        if sent != len(joined):
+            self._backlog = Backlog(self._limit)
+            self._spawn(self._drain)
+            self._keep((WireBytes(joined[sent:]),) if sent else frames)
 
     def hold(self) -> bool:
-        """Gather what is written until `release`, for one `send`; False when it is gathered already.
-
-        A `send` takes 15 µs of the kernel however little it sends, and a client that comes is told six things.
-        """
+        """Gather what is written until `release`, for one `send` of 15 µs. False when it is gathered already."""
         if self._backlog is not None or self._closed:
             return False
         self._backlog = Backlog(self._limit)
@@ -160,13 +114,13 @@ class SocketOutbox:
 
     def finish(self) -> None:
         """Send what is left, then the end of the stream; take no more."""
-        self._finishing = True
+        self._finishing = self._over = True
         if self._backlog is None:
             self._shut(socket.SHUT_WR)
 
     def kill(self) -> None:
         """Send nothing more and wake whoever reads."""
-        self._closed = True
+        self._closed = self._over = True
         if self._backlog is not None:
             self._backlog.clear()
             self._backlog = None
@@ -180,15 +134,6 @@ class SocketOutbox:
             if self._drained is None:
                 self._drained = trio.Event()
             await self._drained.wait()
-
-    def _send(self, frames: Sequence[Outgoing], joined: bytes) -> None:
-        if self._closed or self._finishing:
-            return
-        sent = self._offer(joined)
-        if sent != len(joined):
-            self._backlog = Backlog(self._limit)
-            self._spawn(self._drain)
-            self._keep((WireBytes(joined[sent:]),) if sent else frames)
 
     def _offer(self, data: bytes) -> int:
         """How much of it the kernel took; all, as far as anybody cares, when the socket is broken."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 import trio
 
 from livehub.ports import Meter
-from livehub.wire.frames import Frame, Kind
+from livehub.wire.frames import Kind
 from livehub.wire.jsontext import JSON
 from livehub.wire.messages import RESERVED, ROOT, EventName, MalformedPacket, Packet, PacketType, encode
 from livehub.wire.sockets import (
@@ -70,11 +70,6 @@ class Socket:
         self._gone = False
 
     @property
-    def vocabulary(self) -> str:
-        """The namespace, for whoever broadcasts."""
-        return self.namespace
-
-    @property
     def connected(self) -> bool:
         """Accepted, and not gone."""
         return self._accepted and not self._gone
@@ -115,11 +110,6 @@ class Socket:
         """Show the client out of the namespace; its connection stays. Before it is accepted, refuse it instead."""
         if self.connected:
             self._client.show_out(self)
-
-    def write(self, frames: Sequence[Frame], joined: bytes) -> None:
-        """Send frames that were encoded elsewhere."""
-        if not self._gone:
-            self.connection.write_joined(frames, joined)
 
     def lost(self) -> bool:
         """Note that the client is gone. True if the application has to be told."""

@@ -42,6 +42,7 @@ class FakeConnection:
 
     query: Mapping[str, str]
     headers: Mapping[str, str]
+    socket: FakeSocket
     ended: list[str] = field(default_factory=list)
 
     @property
@@ -55,6 +56,11 @@ class FakeConnection:
     def abort(self, reason: str) -> None:
         self.ended.append(f"aborted {reason}")
 
+    @property
+    def outbox(self) -> FakeSocket:
+        """Its socket takes the frames."""
+        return self.socket
+
     def at_once(self, say: Callable[[], None]) -> None:
         say()
 
@@ -67,7 +73,7 @@ class FakeSocket:
 
     def __init__(self, headers: Mapping[str, str], query: Mapping[str, str], namespace: str = NAMESPACE) -> None:
         self.namespace = namespace
-        self.connection = FakeConnection(query, headers)
+        self.connection = FakeConnection(query, headers, self)
         self.connected = False
         self.data: object = None
         self.sid = ""
@@ -92,7 +98,7 @@ class FakeSocket:
         self.connected = False
         self.told.append(("DISCONNECT", None))
 
-    def write(self, frames: Sequence[Frame], joined: bytes) -> None:
+    def write_joined(self, frames: Sequence[Frame], joined: bytes) -> None:
         for frame in frames:
             text = frame.text.decode()
             name, *args = orjson.loads(text[text.index(",") + 1 :])

@@ -61,9 +61,9 @@ class Line(FakeSocket):
         if self.connected:  # with what was in the log by then
             super().acknowledge(ack_id, *args, self._stage.hub.store.head)
 
-    def write(self, frames: Sequence[Frame], joined: bytes) -> None:
+    def write_joined(self, frames: Sequence[Frame], joined: bytes) -> None:
         if not self.over:
-            super().write(frames, joined)
+            super().write_joined(frames, joined)
 
 
 @dataclass

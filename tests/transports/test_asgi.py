@@ -51,7 +51,7 @@ async def test_frames_are_sent_with_their_attachments_in_order() -> None:
         client = await opened(server)
         connection = server.application.clients[0].connection
         frames = [Frame(b"51-x", [b"\x01"]), Frame(b"2y")]
-        connection.write_joined(frames, b"not used")
+        connection.outbox.write_joined(frames, b"not used")
         connection.write(BinaryFrame(b"\x02"))
         assert [await client.frame() for _ in range(4)] == [
             (TEXT, b"451-x"),

@@ -15,11 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from livehub.transports.backlog import Waiting
 from livehub.transports.connection import Engine
 from livehub.transports.deadlines import Deadlines
 from livehub.transports.handshake import EngineSettings
 from livehub.transports.listener import HEAD_BYTES_MAX, Listener, ListenerSettings, RawEndpoint, open_listeners
-from livehub.transports.outbox import Outbox, Waiting
+from livehub.transports.outbox import Outbox
 from livehub.transports.websocket import WebSocket
 from livehub.wire.frames import Frame
 from tests.raw import BINARY, CLOSE, PING, TEXT, Application, Ended, Heard, Meter, Server, frame_bytes, serving

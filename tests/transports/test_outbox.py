@@ -10,13 +10,11 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from livehub.transports.backlog import Outgoing, Waiting
 from livehub.transports.outbox import (
-    Backlog,
-    Outgoing,
     PollOutbox,
     PumpedOutbox,
     SocketOutbox,
-    Waiting,
     nobody_waits,
 )
 from livehub.wire.frames import BinaryFrame, ControlFrame, Frame, Kind, WireBytes
@@ -177,26 +175,6 @@ async def test_a_reader_that_left_is_no_error(line: Line) -> None:
     await line.outbox.drained()
     line.outbox.write(fact("nobody hears"))
     assert Waiting.size == 0
-
-
-def test_the_backlog_weighs_what_it_holds() -> None:
-    backlog = Backlog(10)
-    assert backlog.add(fact("12345"))
-    assert backlog.add(view("123"))
-    assert backlog.add(view("12345"))
-    assert not backlog.add(fact("1"))
-    assert (backlog.size, Waiting.size) == (11, 11)
-    assert backlog.take().size == 5
-    backlog.put_back(WireBytes(b"45"))
-    assert [backlog.take().size for _ in range(3)] == [2, 5, 1]
-    assert (backlog.size, Waiting.size, bool(backlog)) == (0, 0, False)
-    backlog.add(view("again"))
-    assert backlog.size == 5
-    backlog.clear()
-    assert Waiting.size == 0
-
-
-# What can only be awaited
 
 
 class Carrier:

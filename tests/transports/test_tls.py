@@ -48,7 +48,7 @@ async def test_a_websocket_over_tls(
         assert await client.frame() == (PONG, b"?")
         heard = server.application.clients[0]
         assert heard.connection.handshake.secure
-        heard.connection.write_joined([Frame(b"a"), Frame(b"b")], b"not used")
+        heard.connection.outbox.write_joined([Frame(b"a"), Frame(b"b")], b"not used")
         assert [await client.frame() for _ in range(2)] == [(TEXT, b"4a"), (TEXT, b"4b")]
         heard.connection.close("superseded")
         assert await client.close_code() == 1000

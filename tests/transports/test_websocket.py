@@ -258,7 +258,7 @@ async def test_with_b64_binary_is_text_both_ways() -> None:
         assert await client.hear() == "bAQI="
         connection = server.application.clients[0].connection
         frame = Frame(b'51-["x",{"_placeholder":true,"num":0}]', [b"\x03"])
-        connection.write_joined([frame], frame.framed)
+        connection.write(frame)
         assert (await client.hear()).startswith("451-")
         assert await client.hear() == "bAw=="
         connection.write(BinaryFrame(b"\x04"))
@@ -269,7 +269,7 @@ async def test_joined_frames_are_sent_as_they_are() -> None:
     async with serving(SETTINGS) as server:
         client = await server.websocket()
         frames = [Frame(b"one"), Frame(b"1-two", [b"\x00"])]
-        server.application.clients[0].connection.write_joined(frames, frames[0].framed + frames[1].framed)
+        server.application.clients[0].connection.outbox.write_joined(frames, frames[0].framed + frames[1].framed)
         assert [await client.frame() for _ in range(3)] == [(TEXT, b"4one"), (TEXT, b"41-two"), (BINARY, b"\x00")]
 
 

@@ -1,6 +1,7 @@
 # make run    tries livehub on this machine
 # make test   is all that must hold before a commit; .ci/run runs the same
 # make long   is the tests again with many more rounds and examples
+# make bench  measures livehub beside npm socket.io, and keeps the table in loadtest/RESULTS.md
 # make fmt    puts code, config/livehub.toml and docs/events.md in shape
 # make clean  takes away what make made, but not the data in var/
 #
@@ -12,11 +13,12 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 INTEROP := tests/interop
+PEER := loadtest/peers/socketio
 
 # An environment that was moved here, or whose Python is gone, is mended first.
 $(shell test "$$(cat $(VENV)/.place 2>&1)" = "$(CURDIR)" && $(PY) -c '' 2>/dev/null || rm -f $(VENV)/.place)
 
-.PHONY: help run test long lint types fmt clean python node
+.PHONY: help run test long bench lint types fmt clean python node cc
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -24,11 +26,14 @@ help:
 run: $(VENV)/.run
 	@$(VENV)/bin/livehub serve --config config/dev.toml
 
-test: lint types node $(if $(wildcard $(INTEROP)/package.json),$(INTEROP)/node_modules/.stamp)
+test: lint types node cc $(INTEROP)/node_modules/.stamp $(PEER)/node_modules/.stamp
 	$(PY) -m pytest
 
-long: $(VENV)/.dev node $(if $(wildcard $(INTEROP)/package.json),$(INTEROP)/node_modules/.stamp)
+long: $(VENV)/.dev node cc $(INTEROP)/node_modules/.stamp $(PEER)/node_modules/.stamp
 	$(PY) -m pytest --kill-rounds 50 --examples 1000 --attendees 1000 --attend-s 60 --guests 2000
+
+bench: $(VENV)/.dev node cc $(PEER)/node_modules/.stamp
+	$(PY) -m loadtest bench
 
 lint: $(VENV)/.dev
 	$(PY) -m ruff check
@@ -46,7 +51,7 @@ fmt: $(VENV)/.dev
 	cp $(VENV)/events.md docs/events.md
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis $(INTEROP)/node_modules
+	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis $(INTEROP)/node_modules $(PEER)/node_modules
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/.place: | python
@@ -62,8 +67,8 @@ $(VENV)/.dev: pyproject.toml $(VENV)/.place
 	$(PIP) --editable '.[dev]'
 	@touch $@ $(VENV)/.run
 
-$(INTEROP)/node_modules/.stamp: $(INTEROP)/package.json $(wildcard $(INTEROP)/package-lock.json) | node
-	cd $(INTEROP) && npm $(if $(wildcard $(INTEROP)/package-lock.json),ci,install) --no-audit --no-fund --loglevel=error
+%/node_modules/.stamp: %/package.json %/package-lock.json | node
+	cd $* && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
 python:
@@ -72,6 +77,9 @@ python:
 		|| { echo "too old: livehub needs Python 3.11 or later, and $(PYTHON) is $$($(PYTHON) -V 2>&1)" >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
 		|| { echo "missing: Python's venv module. On Debian: apt install python3-venv" >&2; exit 1; }
+
+cc:
+	@command -v cc >/dev/null || { echo "missing: cc, for the bare loop that broadcasts are compared with. On Debian: apt install gcc libc6-dev" >&2; exit 1; }
 
 node:
 	@command -v node >/dev/null || { echo "missing: node, for the tests with real clients. Install Node.js 20 or later" >&2; exit 1; }

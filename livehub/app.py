@@ -230,10 +230,15 @@ async def _open_hub(settings: Settings, store: Store, metrics: Metrics, nursery:
     engine = Engine(_engine_settings(settings), endpoint, deadlines, metrics, admission.admit)
     admission.engine = engine
     metrics.gauge("outbox_bytes", "Bytes that wait for slow clients.", lambda: Waiting.size)
+    metrics.gauge("tasks", "Trio tasks: about one for each connection and open room.", _tasks_living)
     hub = _Hub(house, fanout, gate, entrance, engine, metrics, store, codes, guests, voting)
     nursery.start_soon(metrics.watch_loop)
     nursery.start_soon(_keep_house, settings, hub, rates, admission)
     return hub
+
+
+def _tasks_living() -> int:
+    return trio.lowlevel.current_statistics().tasks_living
 
 
 async def _read_pinned(settings: Settings, directory: Directory, codes: Codes) -> None:

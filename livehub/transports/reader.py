@@ -44,7 +44,7 @@ class _Lenient(Protocol):
 class Reader:
     """The reading side of one WebSocket, sans-I/O."""
 
-    __slots__ = ("_pieces", "_protocol", "_rest", "_size_max", "_text", "ended", "messages")
+    __slots__ = ("_doomed", "_pieces", "_protocol", "_rest", "_size_max", "_text", "ended", "messages")
 
     def __init__(self, message_bytes_max: int) -> None:
         self.messages: list[Message] = []  # the next one last; a deque takes 760 bytes also when it is empty
@@ -54,9 +54,13 @@ class Reader:
         self._rest: bytearray | None = None  # of a frame that is not all here
         self._pieces: bytearray | None = None  # of a fragmented message; not a list, as pieces may be empty
         self._text = False
+        self._doomed = False  # a frame has begun that cannot end well
 
     def receive(self, data: bytes) -> list[bytes]:
         """Take in what came. Tells what is to be sent now: pongs, or a close frame, and b"" for the end of it all."""
+        if self._doomed:
+            self._leave(data)
+            return self._replies()
         held: bytes | bytearray = data
         if self._rest is not None:
             self._rest += data
@@ -81,6 +85,7 @@ class Reader:
                     break
                 size = int.from_bytes(data[at + 2 : start], "big")
             if not self._plausible(first, second, size):
+                self._doomed = True  # the library finds out in its own time; until then it reads all there is
                 self._leave(bytes(data[at:]))
                 return end
             start += MASK_BYTES
@@ -152,6 +157,8 @@ class Reader:
         replies = protocol.data_to_send()
         if protocol.state is not State.OPEN:
             self.ended = True
-        elif protocol.current_size is None:  # between two messages, and between two frames: see `_cut`
+        elif (
+            protocol.current_size is None and not self._doomed
+        ):  # between two messages, and between two frames: see `_cut`
             self._protocol = None
         return replies

@@ -1,0 +1,91 @@
+"""What can be set about a scenario with `-o name=value`: declared with a default and a line of help, shown by `list`.
+
+A value takes the type of its default, so that a scenario never parses anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+import attrs
+
+Value = str | int | float | bool
+T = TypeVar("T", str, int, float, bool)
+
+YES = ("1", "true", "yes", "on")
+NO = ("0", "false", "no", "off")
+
+
+@attrs.frozen
+class Option:
+    """One thing that can be set."""
+
+    name: str
+    default: Value
+    help: str
+
+
+class Options:
+    """The values of a run: `options["voters"]`, or typed, `options.number("voters")`."""
+
+    def __init__(self, values: Mapping[str, Value]) -> None:
+        self._values = dict(values)
+
+    def __getitem__(self, name: str) -> Value:
+        return self._values[name]
+
+    def get(self, name: str, default: T) -> T:
+        """The value if there is one of that type, else what is given."""
+        value = self._values.get(name, default)
+        if isinstance(default, float) and isinstance(value, int):
+            return type(default)(value)
+        return value if isinstance(value, type(default)) else default
+
+    def text(self, name: str) -> str:
+        """A value as text."""
+        return str(self._values[name])
+
+    def number(self, name: str) -> int:
+        """A value as a whole number."""
+        return int(self._values[name])
+
+    def real(self, name: str) -> float:
+        """A value as a number."""
+        return float(self._values[name])
+
+    def flag(self, name: str) -> bool:
+        """A value as yes or no."""
+        return bool(self._values[name])
+
+    def as_dict(self) -> dict[str, Value]:
+        """All of them."""
+        return dict(self._values)
+
+
+def parsed(declared: Iterable[Option], given: Iterable[str]) -> Options:
+    """The values of a run from what the command line says; a ValueError names what there is."""
+    options = {option.name: option for option in declared}
+    values: dict[str, Value] = {name: option.default for name, option in options.items()}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"-o {text}: write it as name=value")
+        if name not in options:
+            known = ", ".join(options) or "none"
+            raise ValueError(f"-o {name}: there is no such option; this scenario has: {known}")
+        values[name] = _typed(options[name], value)
+    return Options(values)
+
+
+def _typed(option: Option, value: str) -> Value:
+    kind = type(option.default)
+    if kind is bool:
+        if value.lower() in YES + NO:
+            return value.lower() in YES
+        raise ValueError(f"-o {option.name}={value}: it is yes or no")
+    try:
+        return kind(value)
+    except ValueError:
+        what = "a whole number" if kind is int else "a number"
+        raise ValueError(f"-o {option.name}={value}: it is {what}") from None

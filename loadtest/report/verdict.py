@@ -1,0 +1,95 @@
+"""What a run is worth, in one line and its reasons: the same words on the terminal and on top of the page."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import attrs
+
+from loadtest.measure.conditions import PLAIN, BadCondition, parse
+from loadtest.measure.result import LATENCY_KINDS, Delivery, Result
+from loadtest.measure.result import Verdict as Condition
+from loadtest.report.figures import count, duration, number, percent
+
+KINDS: Mapping[str, str] = {
+    "fanout": "Fan-out to each receiver",
+    "last": "Fan-out to the last receiver",
+    "ack": "Ack",
+    "connect": "Connect",
+    "join": "Join",
+    "recovery": "Recovery",
+}
+"""The kinds of latency in the order in which they are told, and their names."""
+
+MARKS = {"good": "✓", "warn": "!", "bad": "✗"}
+OF_DELIVERY = ("fanout", "last")
+
+
+@attrs.frozen
+class Judgement:
+    """`bad`: the numbers or the server must not pass; `warn`: look before you quote; `good`."""
+
+    level: Literal["good", "warn", "bad"]
+    headline: str
+    reasons: tuple[str, ...] = ()
+
+
+def judge(result: Result) -> Judgement:
+    """An invalid run says nothing about the server, so that comes before anything the server did."""
+    if not result.valid:
+        return Judgement(
+            "bad", "Invalid run: these numbers say nothing about the server", tuple(result.invalid_because)
+        )
+    failed = [f"{condition.text}: measured {measured(condition)}" for condition in result.conditions if condition.holds]
+    trouble = (*result.failures, *(regression.text for regression in result.regressions), *troubles(result.delivery))
+    if failed:
+        of = f"{len(failed)} of {_conditions(len(result.conditions))} did not pass"
+        return Judgement("bad", f"Failed: {of}", (*failed, *trouble))
+    if result.failures:
+        return Judgement("bad", "Failed: the scenario's own check found something wrong", trouble)
+    if result.regressions:
+        return Judgement("bad", "Failed: worse than the baseline", trouble)
+    if trouble:
+        return Judgement("warn", "Valid run, but not everything arrived as it should", trouble)
+    held = f"; {_conditions(len(result.conditions))} passed" if result.conditions else ""
+    arrived = "everything arrived, once and in order" if result.delivery.expected else "nothing was to be delivered"
+    return Judgement("good", f"Valid run: {arrived}{held}")
+
+
+def measured(condition: Condition) -> str:
+    """A condition's value with its unit; a condition without anything to measure fails, too."""
+    if condition.value is None:
+        return "nothing"
+    try:
+        asked = parse(condition.text)
+    except BadCondition:  # a result of another version
+        return number(condition.value)
+    if asked.metric in LATENCY_KINDS and asked.stat != "count":
+        return duration(condition.value)
+    unit = PLAIN.get(asked.metric, "")
+    return percent(condition.value) if unit == "%" else f"{number(condition.value)} {unit}".rstrip()
+
+
+def troubles(delivery: Delivery) -> list[str]:
+    """What the ledger holds against the delivery, in sentences."""
+    found = [loss(delivery)] if loss(delivery) else []
+    if delivery.duplicate:
+        found.append(f"{count(delivery.duplicate)} delivered more than once")
+    if delivery.out_of_order:
+        found.append(f"{count(delivery.out_of_order)} delivered out of order")
+    return found
+
+
+def loss(delivery: Delivery) -> str:
+    """What must stand beside every delivery latency; empty when nothing is missing."""
+    if delivery.complete:
+        return ""
+    return f"only {percent(delivery.percent)} arrived, {count(delivery.lost)} of {count(delivery.expected)} lost"
+
+
+def beside(delivery: Delivery) -> str:
+    """`loss` where there is room for four words: after a latency."""
+    return "" if delivery.complete else f"of the {percent(delivery.percent)} delivered"
+
+
+def _conditions(number: int) -> str:
+    return "1 condition" if number == 1 else f"{number} conditions"

@@ -1,0 +1,139 @@
+"""Scenarios: found by name among the shipped ones or by the path of a file, looked at, and dealt out to users.
+
+A scenario is a module: user classes, `SHAPE`, `OPTIONS`, `NEEDS`, and perhaps `at_start(stage)` and `at_end(stage)`.
+Which class a number belongs to follows from the seed alone, so that it does not depend on the number of processes.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+import sys
+from collections.abc import Awaitable, Callable
+from functools import reduce
+from math import gcd
+from pathlib import Path
+from random import Random
+from types import ModuleType
+from typing import Any
+
+import attrs
+
+from loadtest.options import Option
+from loadtest.shapes import LoadShape
+from loadtest.user import User
+
+SHIPPED = "loadtest.scenarios"
+OWN = "loadtest_scenario"  # the module name of a file given by its path
+
+Hook = Callable[[Any], Awaitable[None]]
+
+
+class ScenarioTrouble(Exception):
+    """There is no such scenario, or it cannot be used; the text says why."""
+
+
+@attrs.frozen
+class Scenario:
+    """A scenario, ready to be run."""
+
+    name: str
+    help: str
+    classes: list[type[User]]
+    shape: LoadShape | None
+    options: list[Option]
+    needs: frozenset[str]
+    at_start: Hook | None
+    at_end: Hook | None
+
+    @property
+    def line(self) -> str:
+        """The first line of what its docstring says."""
+        return self.help.strip().partition("\n")[0]
+
+    def dealer(self, seed: int) -> Callable[[int], type[User]]:
+        """Number → user class: first those of a fixed count, then by weight, shuffled within each round of weights."""
+        fixed = [cls for cls in self.classes for _ in range(cls.fixed_count)]
+        common = [cls for cls in self.classes if not cls.fixed_count]
+        divisor = reduce(gcd, (cls.weight for cls in common), 0) or 1
+        hand = [cls for cls in common for _ in range(cls.weight // divisor)] or fixed
+        rounds: dict[int, list[type[User]]] = {}
+
+        def deal(number: int) -> type[User]:
+            if number < len(fixed):
+                return fixed[number]
+            turn, place = divmod(number - len(fixed), len(hand))
+            if turn not in rounds:
+                dice = Random(f"{seed}:deal:{turn}")  # noqa: S311 - dice, no secret
+                rounds[turn] = dice.sample(hand, len(hand))
+            return rounds[turn][place]
+
+        return deal
+
+
+def shipped() -> list[Scenario]:
+    """All that come with loadtest."""
+    package = importlib.import_module(SHIPPED)
+    names = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+    return [load(name) for name in names if not name.startswith("_") and _has_users(name)]
+
+
+def load(name: str) -> Scenario:
+    """A shipped scenario by its name, or one's own by its path. Raises ScenarioTrouble."""
+    module = _from_file(Path(name)) if name.endswith(".py") or "/" in name else _from_package(name)
+    classes = _classes(module)
+    if not classes:
+        raise ScenarioTrouble(f"{name}: no class in it derives from User")
+    for cls in classes:
+        if cls.weight < 1 or cls.fixed_count < 0:
+            raise ScenarioTrouble(f"{name}: {cls.__name__} needs a weight from 1 on and no negative fixed_count")
+    return Scenario(
+        name=Path(name).stem if name.endswith(".py") else name,
+        help=inspect.getdoc(module) or "",
+        classes=classes,
+        shape=getattr(module, "SHAPE", None),
+        options=list(getattr(module, "OPTIONS", ())),
+        needs=frozenset(getattr(module, "NEEDS", ())),
+        at_start=getattr(module, "at_start", None),
+        at_end=getattr(module, "at_end", None),
+    )
+
+
+def _has_users(name: str) -> bool:
+    return bool(_classes(importlib.import_module(f"{SHIPPED}.{name}")))
+
+
+def _classes(module: ModuleType) -> list[type[User]]:
+    """Those written in the module itself, in order: what it imports to derive from does not act in it."""
+    found = [cls for cls in vars(module).values() if inspect.isclass(cls) and issubclass(cls, User)]
+    return [cls for cls in found if not cls.abstract and cls.__module__ == module.__name__]
+
+
+def _from_package(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(f"{SHIPPED}.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != f"{SHIPPED}.{name}":
+            raise
+        names = [module.name for module in pkgutil.iter_modules(importlib.import_module(SHIPPED).__path__)]
+        known = ", ".join(sorted(each for each in names if not each.startswith("_")))
+        raise ScenarioTrouble(
+            f"there is no scenario {name!r}; there are {known}, or give the path of a .py file"
+        ) from None
+
+
+def _from_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise ScenarioTrouble(f"there is no file {path}")
+    spec = importlib.util.spec_from_file_location(OWN, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[OWN] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ScenarioTrouble(f"{path} cannot be imported: {error!r}") from error
+    return module

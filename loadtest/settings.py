@@ -1,0 +1,99 @@
+"""What a run was asked for, as it comes from the command line: checked once, then plain data."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from loadtest.plan import Plan
+
+UNITS_S = {"h": 3600.0, "m": 60.0, "s": 1.0}
+SPAN = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """One run."""
+
+    scenario: str
+    host: str
+    users: int = 1
+    rate: float = 1.0
+    run_time_s: float = 0.0  # 0: until somebody stops it
+    processes: int = 1
+    seed: int = 0
+    target: str = "livehub"
+    secret: str = ""
+    polling_percent: float = 0.0
+    options: dict[str, Any] = attrs.field(factory=dict)
+    reset: bool = False
+    drain_s: float = 10.0
+    server_pid: int | None = None
+    cores: list[int] = attrs.field(factory=list)
+    headless: bool = False
+    web: bool = False
+    web_host: str = "127.0.0.1"
+    web_port: int = 8089
+    csv: Path | None = None
+    html: Path | None = None
+    json: Path | None = None
+    fail_if: tuple[str, ...] = ()
+    baseline: Path | None = None
+    max_regress_percent: float = 10.0
+    command: str = ""
+
+    def plans(self) -> list[Plan]:
+        """What each process is told."""
+        run = secrets.randbits(62)
+        return [
+            Plan(
+                scenario=self.scenario,
+                target=self.target,
+                host=self.host,
+                secret=self.secret,
+                seed=self.seed,
+                run=run,
+                index=index,
+                processes=self.processes,
+                users=self.users,
+                polling_percent=self.polling_percent,
+                options=self.options,
+                cores=self.cores,
+            )
+            for index in range(self.processes)
+        ]
+
+
+def seconds(text: str) -> float:
+    """Locust's times: `90`, `90s`, `5m`, `1h30m`. A ValueError says so."""
+    found = SPAN.fullmatch(text.strip())
+    parts = [float(part or 0) for part in found.groups()] if found and text.strip() else []
+    if not parts:
+        raise ValueError(f"{text!r} is no time: write 90s, 5m or 1h30m")
+    return parts[0] * UNITS_S["h"] + parts[1] * UNITS_S["m"] + parts[2]
+
+
+def percent(text: str) -> float:
+    """`10%` or `10`. A ValueError says so."""
+    try:
+        value = float(text.strip().removesuffix("%"))
+    except ValueError:
+        raise ValueError(f"{text!r} is no percentage: write 10%") from None
+    if value < 0:
+        raise ValueError("a percentage here is not negative")
+    return value
+
+
+def cores(text: str) -> list[int]:
+    """`1`, `1,3` or `2-5`: processor cores. A ValueError says so."""
+    found: list[int] = []
+    for part in filter(None, text.split(",")):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdigit() or (dash and not last.isdigit()):
+            raise ValueError(f"{text!r} names no cores: write 1 or 1,3 or 2-5")
+        found += range(int(first), int(last or first) + 1)
+    return found

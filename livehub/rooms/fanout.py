@@ -258,7 +258,7 @@ class Fanout:
         Most hear only what the largest audience does, and are not looked at one by one.
         """
         groups = dict.fromkeys(item.audiences for item in items)
-        largest = max(groups, key=self._size)
+        largest = max(groups, key=self.size)
         hears: dict[Peer, tuple[tuple[tuple[str, ...], str], ...]] = {}
         for audiences in groups:
             if audiences != largest or len(largest) > 1:
@@ -289,7 +289,8 @@ class Fanout:
                 hears[peer] = (*hears[peer], (audiences, audience))
             self._write(frames, [peer for peer in listeners if peer not in hears])
 
-    def _size(self, audiences: tuple[str, ...]) -> int:
+    def size(self, audiences: tuple[str, ...]) -> int:
+        """How many listeners these audiences have; who listens to several counts several times."""
         return sum(len(heard) for audience in audiences for heard in self._audiences.get(audience, {}).values())
 
     def _write(self, frames: list[Frame], peers: list[Peer]) -> None:

@@ -157,8 +157,6 @@ class Reader:
         replies = protocol.data_to_send()
         if protocol.state is not State.OPEN:
             self.ended = True
-        elif (
-            protocol.current_size is None and not self._doomed
-        ):  # between two messages, and between two frames: see `_cut`
-            self._protocol = None
+        elif protocol.current_size is None and not self._doomed:
+            self._protocol = None  # between two messages, and between two frames: see `_cut`
         return replies

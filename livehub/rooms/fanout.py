@@ -11,6 +11,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Protocol, TypeAlias
 
 import orjson
@@ -97,6 +98,12 @@ class _Item:
     def __init__(self, audiences: tuple[str, ...], frames: dict[tuple[str, str], Frame]) -> None:
         self.audiences = audiences
         self.frames = frames
+
+
+Groups: TypeAlias = Mapping[tuple[str, ...], Sequence[tuple[int, _Item]]]
+"""What waits, numbered in its order, by audiences."""
+Heard: TypeAlias = tuple[tuple[tuple[str, ...], str], ...]
+"""Groups that somebody hears, and as which of their audiences."""
 
 
 class Fanout:
@@ -257,37 +264,30 @@ class Fanout:
 
         Most hear only what the largest audience does, and are not looked at one by one.
         """
-        groups = dict.fromkeys(item.audiences for item in items)
+        groups: dict[tuple[str, ...], list[tuple[int, _Item]]] = {}
+        for number, item in enumerate(items):
+            groups.setdefault(item.audiences, []).append((number, item))
         largest = max(groups, key=self.size)
-        hears: dict[Peer, tuple[tuple[tuple[str, ...], str], ...]] = {}
+        hears: dict[Peer, Heard] = {}
         for audiences in groups:
             if audiences != largest or len(largest) > 1:
                 for peer, audience in self._first_heard(audiences).items():
                     hears[peer] = (*hears.get(peer, ()), (audiences, audience))
         if len(largest) == 1:
-            self._flush_largest(items, largest, hears)
-        together: dict[tuple[str, tuple[tuple[tuple[str, ...], str], ...]], list[Peer]] = defaultdict(list)
+            self._flush_largest(groups, largest, hears)
+        together: dict[tuple[str, Heard], list[Peer]] = defaultdict(list)
         for peer, heard in hears.items():
             together[peer.vocabulary, heard].append(peer)
         for (vocabulary, heard), peers in together.items():
-            heard_as = dict(heard)
-            keys = ((item, (vocabulary, heard_as.get(item.audiences, ""))) for item in items)
-            self._write([item.frames[key] for item, key in keys if key in item.frames], peers)
+            self._write(_frames(groups, vocabulary, heard), peers)
 
-    def _flush_largest(
-        self,
-        items: list[_Item],
-        audiences: tuple[str, ...],
-        hears: dict[Peer, tuple[tuple[tuple[str, ...], str], ...]],
-    ) -> None:
+    def _flush_largest(self, groups: Groups, audiences: tuple[str, ...], hears: dict[Peer, Heard]) -> None:
         """Write to whoever hears one audience alone; who is in `hears` too is noted there."""
-        audience = audiences[0]
-        for vocabulary, listeners in list(self._audiences.get(audience, {}).items()):
-            key = (vocabulary, audience)
-            frames = [item.frames[key] for item in items if item.audiences == audiences and key in item.frames]
+        heard = (audiences, audiences[0])
+        for vocabulary, listeners in list(self._audiences.get(audiences[0], {}).items()):
             for peer in [peer for peer in hears if peer in listeners]:
-                hears[peer] = (*hears[peer], (audiences, audience))
-            self._write(frames, [peer for peer in listeners if peer not in hears])
+                hears[peer] = (*hears[peer], heard)
+            self._write(_frames(groups, vocabulary, (heard,)), [peer for peer in listeners if peer not in hears])
 
     def size(self, audiences: tuple[str, ...]) -> int:
         """How many listeners these audiences have; who listens to several counts several times."""
@@ -321,3 +321,16 @@ class Fanout:
             self.flush()
         else:
             self._wake.set()
+
+
+def _frames(groups: Groups, vocabulary: str, heard: Heard) -> list[Frame]:
+    """What somebody who hears these groups is sent, in the order of the log."""
+    found = [
+        (number, item.frames[vocabulary, audience])
+        for audiences, audience in heard
+        for number, item in groups[audiences]
+        if (vocabulary, audience) in item.frames
+    ]
+    if len(heard) > 1:
+        found.sort(key=itemgetter(0))
+    return [frame for _, frame in found]

@@ -7,8 +7,6 @@ free, and that code is kept for it until the session has told the registry.
 
 from __future__ import annotations
 
-import secrets
-
 import trio
 
 from livehub.errors import Refused
@@ -16,7 +14,7 @@ from livehub.feature import Person
 from livehub.features.registry import Registry
 from livehub.features.sessions import REGISTRY, Admit, slug_of
 from livehub.rooms.house import House
-from livehub.rooms.request import Awaited, Request
+from livehub.rooms.request import Awaited, Request, any_seed
 
 SEED_KEPT_S = 60.0
 SEEDS_KEPT_MAX = 10_000
@@ -60,7 +58,7 @@ class Codes:
                 break
             del self._kept[oldest]
         while True:
-            seed = secrets.randbits(128)
+            seed = any_seed()
             slug = slug_of(seed)
             if slug not in self._kept and not registry.taken(slug):
                 self._kept[slug] = now_s + SEED_KEPT_S
@@ -75,7 +73,7 @@ class Codes:
             "guest": bool(person.session),
         }
         hub, awaited = self._house.hub, Awaited()
-        command, seed = hub.catalog.commands["session.admit"], secrets.randbits(128)
+        command, seed = hub.catalog.commands["session.admit"], any_seed()
         request = Request(command, told, hub.clock_ms(), seed, awaited, person)
         await self._house.ask(f"session:{session_id}", request)
         result = await awaited.answer()

@@ -5,14 +5,14 @@ Guests are not in it: they are people of one session and of one day, and would b
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import replace
 
 from livehub.errors import AuthFailed
 from livehub.feature import Person
 from livehub.features.users import Met, Profile, Users
 from livehub.rooms.house import House
-from livehub.rooms.request import Request
+from livehub.rooms.request import Request, any_seed
+from livehub.rooms.state import State
 
 DIRECTORY = "directory:users"
 
@@ -23,6 +23,8 @@ class Directory:
     def __init__(self, house: House) -> None:
         self._house = house
         self._room = house.pin(DIRECTORY)
+        self._state: State | None = None
+        self._users: Users
 
     async def ready(self) -> None:
         """Wait until the directory has been read from the log."""
@@ -55,8 +57,11 @@ class Directory:
             return
         hub = self._house.hub
         command = hub.catalog.commands["user.met"]
-        await self._house.ask(DIRECTORY, Request(command, told, hub.clock_ms(), secrets.randbits(128)))
+        await self._house.ask(DIRECTORY, Request(command, told, hub.clock_ms(), any_seed()))
 
     def _known(self, user_id: str) -> Profile | None:
-        users = next(feature for feature in self._room.state.features if isinstance(feature, Users))
-        return users.people.get(user_id)
+        state = self._room.state
+        if state is not self._state:  # for every ask of everybody: looked up once for each time the room is read
+            self._state = state
+            self._users = next(feature for feature in state.features if isinstance(feature, Users))
+        return self._users.people.get(user_id)

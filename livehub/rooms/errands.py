@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import heapq
 import logging
-import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from itertools import count
@@ -21,7 +20,7 @@ from livehub.errors import Refused
 from livehub.feature import JSON, Command, Do
 from livehub.ports import Entry, Store, TellRecord, Tenure, TimerRecord, Worker
 from livehub.rooms.peer import Answer
-from livehub.rooms.request import Request
+from livehub.rooms.request import Request, any_seed
 
 TELLS_WAITING_MAX = 10_000
 """More stay on disk only, and are read from there when these are out."""
@@ -146,7 +145,7 @@ class ErrandRunner:
             self._answered(room, command, tell, timer, Refused("Unknown command"))
             return
         payload: Any = orjson.loads(data)
-        request = Request(found, payload, self._clock_ms(), secrets.randbits(128))
+        request = Request(found, payload, self._clock_ms(), any_seed())
         request.told = tell.id if tell else None
         request.timer = timer
         request.reply = partial(self._answered, room, command, tell, timer)

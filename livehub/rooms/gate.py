@@ -6,7 +6,6 @@ Everything it checks is declared beside the command. Fields that every event acc
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,7 +18,7 @@ from livehub.rooms.keys import digest
 from livehub.rooms.payloads import check, structure, wire_fields
 from livehub.rooms.peer import Peer, Seat
 from livehub.rooms.rates import Rates
-from livehub.rooms.request import Reply, Request
+from livehub.rooms.request import Reply, Request, any_seed
 
 EVENT_NAME_SHOWN_CHARS_MAX = 64
 _COMMON = ("sessionId", "eventId", "idempotencyKey")
@@ -66,7 +65,7 @@ class Gate:
         payload: object = structure(own, command.payload)
         key = _key(command, fields, knock.door)
         self._check(command, room, knock.who)
-        seed = self._seeds.get(command.name, _any_seed)()
+        seed = self._seeds.get(command.name, any_seed)()
         request = Request(command, payload, self._hub.clock_ms(), seed, knock.reply, knock.who, knock.peer)
         if not knock.who.session:  # events are not a guest's to name
             request.event_id = _event(fields, knock.peer)
@@ -134,10 +133,6 @@ class Gate:
         if wait_ms:
             text = f"Too many requests: {command.name} is limited to {command.rate}"
             raise Refused(text, 429, code="rate_limited", retry_after_ms=wait_ms)
-
-
-def _any_seed() -> int:
-    return secrets.randbits(128)
 
 
 def _split(data: JSON, names: Sequence[str]) -> tuple[dict[str, JSON], dict[str, JSON]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,7 +18,7 @@ from livehub.rooms.errands import ErrandRunner
 from livehub.rooms.fanout import Fanout
 from livehub.rooms.keys import Keys
 from livehub.rooms.peer import Peer
-from livehub.rooms.request import Beat, Greet, InboxItem, Resume
+from livehub.rooms.request import Beat, Greet, InboxItem, Resume, any_seed
 from livehub.rooms.room import INBOX_ASKS_MAX, Room
 from livehub.rooms.survey import survey
 
@@ -201,6 +200,6 @@ class House:
                 ):
                     continue
                 try:
-                    room.inbox.send_nowait(Beat(index, method, self.hub.clock_ms(), secrets.randbits(128)))
+                    room.inbox.send_nowait(Beat(index, method, self.hub.clock_ms(), any_seed()))
                 except trio.WouldBlock:
                     log.warning("room too busy for its beat: %s", room.name)

@@ -8,7 +8,6 @@ breaks, the state is thrown away and built again from the log; seats and inbox s
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -21,7 +20,7 @@ from livehub.feature import SYSTEM, After, Ask, Cancel, Fact, Seating
 from livehub.ports import Entry, Tenure, TimerRecord
 from livehub.rooms.commit import Hub, Written, publish, write
 from livehub.rooms.peer import Answer, Peer, Seat
-from livehub.rooms.request import Beat, Greet, InboxItem, Request, Resume, Vacate
+from livehub.rooms.request import Beat, Greet, InboxItem, Request, Resume, Vacate, any_seed
 from livehub.rooms.seats import Seats
 from livehub.rooms.state import BrokenState, Performed, State
 from livehub.rooms.views import Views
@@ -86,7 +85,7 @@ class Room:
 
     def _call_over(self) -> bool:
         """Tell the features who is here. False if one fails at it, which it would do again at once."""
-        self._act(self.state.reopened, Ask(self.seats.people, SYSTEM, self._hub.clock_ms(), _seed()))
+        self._act(self.state.reopened, Ask(self.seats.people, SYSTEM, self._hub.clock_ms(), any_seed()))
         self._due_ms.clear()  # what they set now does not outdate the ring that may have opened the room
         return not self._tenure.broken
 
@@ -102,7 +101,7 @@ class Room:
             return
         self.active_s = trio.current_time()
         if self.seats.leave(peer):
-            self._act(self.state.went, Ask(None, peer.person, self._hub.clock_ms(), _seed()))
+            self._act(self.state.went, Ask(None, peer.person, self._hub.clock_ms(), any_seed()))
 
     def show_views(self, peer: Peer) -> None:
         """Show a peer that came back the latest of every view it may see."""
@@ -321,7 +320,7 @@ class Room:
             seat = Seat(self.name, entitled, resume.record.since, taken=True)
             resume.peer.seats[self.name] = seat
             if self.seats.take(resume.peer, seat):
-                self._act(self.state.came, Ask(None, resume.peer.person, self._hub.clock_ms(), _seed()))
+                self._act(self.state.came, Ask(None, resume.peer.person, self._hub.clock_ms(), any_seed()))
         self._in_order(lambda error: resume.reply(entitled if may and error is None else None))
 
     def _greet(self, greet: Greet) -> None:
@@ -389,10 +388,6 @@ class Room:
 
 def _over(error: Exception | None) -> None:
     """In place of what was called when an entry was answered."""
-
-
-def _seed() -> int:
-    return secrets.randbits(128)
 
 
 def _of_nothing(ask: Ask[Any]) -> Ask[None]:

@@ -6,7 +6,6 @@ as an ask: nothing waits meanwhile, and nothing is written that could be asked f
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Awaitable, Callable, Mapping
 
 import trio
@@ -17,7 +16,7 @@ from livehub.ports import Worker
 from livehub.rooms.catalog import Catalog
 from livehub.rooms.fanout import Fanout
 from livehub.rooms.peer import Answer
-from livehub.rooms.request import Awaited, Request
+from livehub.rooms.request import Awaited, Request, any_seed
 
 
 def survey(
@@ -36,7 +35,7 @@ def survey(
         async def put(place: int, room: str) -> None:
             awaited = Awaited()
             try:
-                await ask(room, Request(command, data.get("data"), clock_ms(), secrets.randbits(128), awaited))
+                await ask(room, Request(command, data.get("data"), clock_ms(), any_seed(), awaited))
             except Refused:
                 return
             answer = await awaited.answer()

@@ -35,6 +35,7 @@ from livehub.transports.opening import (
     refuse_websocket,
 )
 from livehub.transports.outbox import Outbox, PumpedOutbox, SocketOutbox
+from livehub.transports.readiness import Readiness
 from livehub.transports.serving import serve_session
 from livehub.transports.tls import PrefixedStream
 from livehub.transports.websocket import Incoming, SocketIncoming, StreamIncoming, WebSocket
@@ -90,6 +91,7 @@ class Carried:
                 await self._outbox.drained()
                 await self._websocket.linger()
         finally:
+            self._websocket.forget()
             self._outbox.kill()  # its file descriptor will soon be another connection's
 
 
@@ -110,6 +112,7 @@ class Listener:
         self._app = app
         self._settings = settings
         self._tls = tls
+        self._readiness = Readiness()
         self._streams: set[trio.SocketStream] = set()
         self._accepting = trio.CancelScope()
         self._context = WorkerContext(None)
@@ -126,6 +129,7 @@ class Listener:
         """Serve until cancelled. `drain` first if clients are to notice nothing worse than a reconnection."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
+            nursery.start_soon(self._readiness.run)
             dispatch = Dispatch(self._engines, self._app, self._spawn)
             self._wrapped = ASGIWrapper(dispatch)  # type: ignore[arg-type]  # Hypercorn types ASGI by TypedDicts
             lifespan = Lifespan(self._wrapped, self._config, {})
@@ -195,7 +199,9 @@ class Listener:
         if path is not None:
             size = head.index(HEAD_END) + len(HEAD_END)
             outbox = SocketOutbox(sock, self._outbox_bytes_max(path), self._spawn)
-            return self._accept(path, await sock.recv(size), SocketIncoming(sock), outbox, sock)
+            return self._accept(
+                path, await sock.recv(size), SocketIncoming(sock.fileno(), self._readiness), outbox, sock
+            )
         if await _complete(head, stream):
             await self._http(stream)
         return None

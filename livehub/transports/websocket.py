@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Protocol, TypeAlias
 
 import trio
 
 from livehub.transports.outbox import Outbox
 from livehub.transports.reader import Message, Reader
+from livehub.transports.readiness import Readiness
 from livehub.wire.frames import WireBytes
 
 RECEIVE_BYTES = 8_192
@@ -32,24 +32,28 @@ class Incoming(Protocol):
     def take(self) -> bytes | None:
         """What has come; b"" at the end of the stream, None when nothing is there yet."""
 
+    def forget(self) -> None:
+        """Nothing more is taken."""
+
 
 class SocketIncoming:
     """Reads a TCP socket directly: a `trio.socket` costs 800 bytes more for each that waits, and 10 µs more a read.
 
-    Only the task that closes the socket may take: its file descriptor is another connection's soon after.
+    Only the task that closes the socket may take, and has to `forget` it first.
     """
 
-    __slots__ = ("_dry", "_fd", "wait")
+    __slots__ = ("_fd", "_readiness", "_ready", "wait")
 
-    def __init__(self, sock: trio.socket.SocketType) -> None:
-        self._fd = sock.fileno()
-        self._dry = False
-        self.wait: Wait = partial(trio.lowlevel.wait_readable, self._fd)
+    def __init__(self, fd: int, readiness: Readiness) -> None:
+        self._fd = fd
+        self._readiness = readiness
+        self._ready = readiness.add(fd)
+        self.wait: Wait = self._ready.wait
 
     def take(self) -> bytes | None:
-        """See `Incoming`. After a short read there is nothing more: it is not asked for."""
-        if self._dry:
-            self._dry = False
+        """See `Incoming`. After a short read there is nothing more until news of it: it is not asked for."""
+        ready = self._ready
+        if ready.dry:
             return None
         try:
             data = os.read(self._fd, RECEIVE_BYTES)
@@ -57,8 +61,17 @@ class SocketIncoming:
             return None
         except OSError:
             return b""
-        self._dry = 0 < len(data) < RECEIVE_BYTES
+        if not data:
+            return data
+        if len(data) < RECEIVE_BYTES and not ready.over:
+            ready.dry = True
+        else:
+            ready.news = True  # there may be more, of which no edge tells
         return data
+
+    def forget(self) -> None:
+        """The socket is about to be closed."""
+        self._readiness.forget(self._fd)
 
 
 class StreamIncoming:
@@ -73,6 +86,9 @@ class StreamIncoming:
         """See `Incoming`."""
         data, self._data = self._data, None
         return data
+
+    def forget(self) -> None:
+        """See `Incoming`."""
 
     async def _wait(self) -> None:
         try:
@@ -127,6 +143,10 @@ class WebSocket:
         while (data := self._incoming.take()) != b"":
             if data is None:
                 await self.wait()
+
+    def forget(self) -> None:
+        """Nothing more is taken: the socket is about to be closed."""
+        self._incoming.forget()
 
     def _hear(self, data: bytes) -> None:
         if not data:

@@ -30,6 +30,7 @@ class Views:
         self._in_order = in_order
         self._stale: dict[tuple[View, str], None] = {}
         self._next_s: dict[tuple[View, str], float] = {}
+        self._latest: dict[tuple[View, str], tuple[float, JSON]] = {}  # until when it does for newcomers, and what
 
     @property
     def due_s(self) -> float:
@@ -42,6 +43,7 @@ class Views:
         """These facts happened."""
         for which in self._state.touched(facts):
             self._stale[which] = None
+            self._latest.pop(which, None)
 
     def show_due(self) -> None:
         """Show what is out of date and may be shown again. The state may be ahead of the log: it waits its turn."""
@@ -60,12 +62,21 @@ class Views:
 
     def show_to(self, peer: Peer, audiences: Sequence[str]) -> None:
         """Show a newcomer the latest of everything that its audiences were shown."""
+        now_s = trio.current_time()
         for view, key in self._state.views:
             audience = self._state.audience_of(view, key)
-            if audience in audiences and (payload := self._state.show(view, key)) is not None:
+            if audience in audiences and (payload := self._latest_of(view, key, now_s)) is not None:
                 own = self._state.own_of_view(view, key)
                 mine = NOBODYS if own is None else own(peer.person)
                 self._in_order(partial(self._show_one, peer, audience, mine, view, key, payload))
+
+    def _latest_of(self, view: View, key: str, now_s: float) -> JSON:
+        """As it is now, or was within the last period: a crowd that comes is shown what was worked out once."""
+        until_s, payload = self._latest.get((view, key), (-math.inf, None))
+        if until_s <= now_s:
+            payload = self._state.show(view, key)
+            self._latest[view, key] = (now_s + view.every_s, payload)
+        return payload
 
     def _show(
         self,

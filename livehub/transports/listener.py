@@ -23,6 +23,7 @@ from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
+from livehub.transports.accepting import accept
 from livehub.transports.asgi import App, Dispatch, mount_path
 from livehub.transports.backlog import Outgoing
 from livehub.transports.connection import CLOSE_WAIT_S, Connection, Engine
@@ -138,7 +139,9 @@ class Listener:
             task_status.started()
             try:
                 with self._accepting:
-                    await trio.serve_listeners(self._connection, list(listeners), handler_nursery=nursery)
+                    async with trio.open_nursery() as accepting:
+                        for listener in listeners:
+                            accepting.start_soon(accept, listener, self._connection, nursery)
                 await trio.sleep_forever()
             finally:
                 for session in self._sessions():

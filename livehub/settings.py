@@ -188,7 +188,7 @@ class RoomsSection:
     """Rooms in memory."""
 
     idle_close_s: float = setting(
-        300.0, unit="seconds", least=0.1, most=DAY_S, help="how long an empty room stays in memory"
+        60.0, unit="seconds", least=0.1, most=DAY_S, help="how long an empty room stays in memory"
     )
     inbox_asks_max: int = setting(
         10_000, unit="asks", least=1, most=1_000_000, help="asks that may wait in one room before more are refused"

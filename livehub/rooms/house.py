@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 class HouseLimits:
     """`[rooms]`"""
 
-    idle_close_s: float = 300.0
+    idle_close_s: float = 60.0
     inbox_asks_max: int = INBOX_ASKS_MAX
     open_max: int = 10_000
 

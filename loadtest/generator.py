@@ -5,8 +5,8 @@ The parent talks to it in orders, one JSON object each:
     prepare   run the scenario's at_start                 (first process only; answered by `prepared`)
     begin     here is what at_start prepared
     slope     from now on the crowd follows this slope
-    reset     forget what was measured so far
-    drain     send nothing more, listen on                (answered by `drained` when every task is done)
+    reset     what comes from now on is measured anew     (answered by `reset`, after a sample that says so)
+    drain     send nothing more, listen on, sample often  (answered by `drained` when every task is done)
     finish    run at_end (first process only), say goodbye, end
 
 and it answers in samples (what the recorder took, once a second) and in reports, which `worker` writes.
@@ -17,7 +17,7 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import trio
 
@@ -29,14 +29,21 @@ from loadtest.stage import Stage
 log = logging.getLogger(__name__)
 
 SAMPLE_EVERY_S = 1.0
+DRAIN_SAMPLE_EVERY_S = 0.2  # the parent waits for what the samples say
 CALM_S = 2.2  # two seconds of the pulse, which tells of whole ones
 FINISH_S = 15.0  # for at_end, on_stop and goodbyes; then whoever is left is cut off
 
 # Most of what a generator holds lives as long as the run: after a freeze, collections look at new objects only.
 GC_THRESHOLDS = (100_000, 50, 1_000)
 
-Sample = Callable[[bool], Awaitable[None]]  # True: settle what is open, this is the last one
 Say = Callable[[Mapping[str, Any]], Awaitable[None]]
+
+
+class Sample(Protocol):
+    """Take a sample and hand it over."""
+
+    async def __call__(self, *, final: bool = False, reset: bool = False) -> None:
+        """As `Recorder.take` has it."""
 
 
 class Generator:
@@ -55,6 +62,7 @@ class Generator:
         self._ended = trio.Event()
         self._nobody = trio.Event()
         self._beats = trio.CancelScope()
+        self._drops = trio.CancelScope()
 
     @property
     def users(self) -> int:
@@ -139,13 +147,13 @@ class Generator:
             while True:
                 next_s += SAMPLE_EVERY_S
                 await trio.sleep_until(next_s)
-                await self._sample(False)
+                await self._sample()
 
     async def _reset(self) -> None:
         """Calm the collector first: what that takes must be over, and out of the pulse, when measuring begins anew."""
         calm_gc()
         await trio.sleep(CALM_S)
-        self.stage.recorder.reset()
+        await self._sample(reset=True)
         await self._say({"say": "reset"})
 
     async def _drain(self) -> None:
@@ -157,8 +165,12 @@ class Generator:
         for life in lives:
             await life.rested.wait()
         await self.stage.answered()
-        await self._sample(False)
+        await self._sample()
         await self._say({"say": "drained"})
+        with self._drops:
+            while True:
+                await trio.sleep(DRAIN_SAMPLE_EVERY_S)
+                await self._sample()
 
     async def _finish(self, order: Mapping[str, Any]) -> None:
         self.stage.stopping = True
@@ -167,7 +179,8 @@ class Generator:
             if order.get("check"):
                 await self._hook("at_end", self._scenario.at_end)
             self._beats.cancel()
-            await self._sample(True)  # while all still sit: of who has left nobody expects the last words
+            self._drops.cancel()
+            await self._sample(final=True)  # while all still sit: of who has left nobody expects the last words
             self._nobody = trio.Event()
             self._ended.set()
             for life in list(self._lives.values()):

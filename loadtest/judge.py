@@ -13,6 +13,8 @@ from loadtest.observer import Observer
 from loadtest.report import csvfile, html
 from loadtest.settings import Settings
 
+HINTS = {"https": " (if its certificate is not trusted: --ca FILE or --insecure)"}
+
 
 def judge(
     settings: Settings,
@@ -23,6 +25,9 @@ def judge(
     invalid: Iterable[str],
 ) -> Result:
     """The result with its verdicts."""
+    totals = book.totals()
+    if totals.get("failed.connect") and not totals.get("connects"):
+        invalid = [*invalid, f"nobody could connect to {settings.host}{HINTS.get(settings.host.partition(':')[0], '')}"]
     result = book.result(
         observer.info(duration_s),
         machine=machine.describe(),

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import trio
 
+from loadtest import trust
 from loadtest.measure import machine, metrics, procfs
 from loadtest.measure.book import Book
 from loadtest.measure.result import RunInfo, ServerMetric
@@ -32,6 +33,7 @@ class Observer:
         self._settings = settings
         self._book = book
         self._url = target(settings.target, settings.secret).metrics_url(settings.host)
+        self._tls = trust.context(str(settings.ca or ""), insecure=settings.insecure)
         self._before: dict[str, float] = {}
         self._after: dict[str, float] = {}
         self._started = ""
@@ -51,7 +53,9 @@ class Observer:
             now_ns = time.monotonic_ns()
             usage = self._usage()
             if usage is not None and last is not None:
-                self._book.server_sample(procfs.cpu_share(last, usage, now_ns - last_ns), usage.rss_mb, now_ns)
+                wait = max(0, usage.waited_ns - last.waited_ns) / max(1, now_ns - last_ns)
+                cpu = procfs.cpu_share(last, usage, now_ns - last_ns)
+                self._book.server_sample(cpu, usage.rss_mb, now_ns, wait=wait)
             elif usage is None:
                 self.pid = self._find()  # it may have been started anew
             last, last_ns = usage, now_ns
@@ -80,6 +84,8 @@ class Observer:
             duration_s=round(duration_s, 3),
             processes=settings.processes,
             polling_percent=settings.polling_percent,
+            max_generator_cpu=settings.limits.cpu,
+            max_generator_lag_ms=settings.limits.lag_ms,
             started=self._started,
             commit=machine.commit(),
             versions=machine.versions(),
@@ -105,7 +111,8 @@ class Observer:
         if self._url is None:
             return {}
         try:
-            return await metrics.fetch(self._url)
+            return await metrics.fetch(self._url, tls=self._tls)
         except metrics.NoMetrics as trouble:
-            self.notes.append(f"no metrics of the server: {trouble}")
+            note = f"no metrics of the server: {trouble}"
+            self.notes += [note] if note not in self.notes else []
             return {}

@@ -25,6 +25,11 @@ class Option:
     default: Value
     help: str
 
+    @property
+    def shown(self) -> str:
+        """The default as one would write it."""
+        return ("no", "yes")[self.default] if isinstance(self.default, bool) else f"{self.default}"
+
 
 class Options:
     """The values of a run: `options["voters"]`, or typed, `options.number("voters")`."""

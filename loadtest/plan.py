@@ -32,6 +32,8 @@ class Plan:
     polling_percent: float = 0.0
     options: dict[str, Any] = attrs.field(factory=dict)
     cores: list[int] = attrs.field(factory=list)  # to be pinned to; none: anywhere
+    ca: str = ""  # file with the certificates to trust; "": the system's
+    insecure: bool = False  # trust anybody
 
     def line(self) -> bytes:
         """As the first line that a worker reads."""

@@ -3,8 +3,9 @@
     prepare ── begin ── slope … slope ── (reset) ── drain ── finish ── judge
 
 Ctrl-C, the end of the run time, the end of the shape and the stop button of the live page all lead to `drain`: nobody
-sends any more, everybody listens on until all that was acked has arrived. A second Ctrl-C ends the run at once, and a
-run that was not drained, or has lost a worker, says nothing: it is invalid.
+sends any more, everybody listens on until all that was acked has arrived, as the workers and the book know it, or
+until `--drain` is over: what is missing then is lost. A second Ctrl-C ends the run at once, and a run that was not
+drained, or has lost a worker, says nothing: it is invalid.
 """
 
 from __future__ import annotations
@@ -14,20 +15,24 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from functools import partial
+from typing import TYPE_CHECKING
 
 import trio
 
 from loadtest import crew
 from loadtest.crew import Worker, WorkerLost
 from loadtest.judge import judge, write_reports
-from loadtest.measure.book import Book
+from loadtest.measure.book import Book, Owed
 from loadtest.measure.result import Result, RunInfo
 from loadtest.observer import Observer
 from loadtest.plan import NS_PER_S, Slope
-from loadtest.report import terminal, web
+from loadtest.report import terminal
 from loadtest.scenario import Scenario
 from loadtest.settings import Settings
 from loadtest.shapes import LoadShape
+
+if TYPE_CHECKING:
+    from loadtest.report.web import LivePage
 
 LEAD_NS = NS_PER_S // 10  # orders go out so long before they are due
 STEER_EVERY_S = 0.1
@@ -35,8 +40,6 @@ START_S = 60.0  # for a worker to come up, and for at_start
 DRAINED_WITHIN_S = 35.0  # asks give up after 30 s
 FINISH_S = 30.0  # for at_end and goodbyes
 SETTLED_AFTER_RAMP_NS = NS_PER_S  # --reset: so long after the last user was due
-QUIET_S = 2.5  # no delivery in two whole samples: nothing is under way
-LOOK_EVERY_S = 0.5
 
 
 async def run(settings: Settings, scenario: Scenario) -> Result:
@@ -60,15 +63,16 @@ class Runner:
 
     def __init__(self, settings: Settings, scenario: Scenario) -> None:
         self.settings = settings
-        self.book = Book()
+        self.book = Book(limits=settings.limits)
         self.failures: list[str] = []
         self.invalid: list[str] = []
         self._shape = shape_of(scenario)
         self._workers: list[Worker] = []
         self._stop = trio.Event()
+        self._told = trio.Event()  # the next sample is in the book
         self._dismissed = False
         self._observer = Observer(settings, self.book)
-        self._page: web.LivePage | None = None
+        self._page: LivePage | None = None
         self._begun_ns = 0
         self._ended_ns = 0
 
@@ -138,8 +142,10 @@ class Runner:
             await worker.order("begin", shared=first.shared)
 
     async def _serve(self, info: RunInfo, pages: trio.Nursery) -> None:
+        from loadtest.report.web import LivePage  # noqa: PLC0415 - most runs have no page: 0.2 s of starting up
+
         settings = self.settings
-        self._page = web.LivePage(self.book.now, info, stop=self.stop, host=settings.web_host, port=settings.web_port)
+        self._page = LivePage(self.book.now, info, stop=self.stop, host=settings.web_host, port=settings.web_port)
         say(f"live at {await pages.start(self._page.serve)}")
 
     async def _steer(self) -> None:
@@ -149,7 +155,7 @@ class Runner:
         to_reset = settings.reset
         shape.begin(users=settings.users, rate=settings.rate, run_time_s=settings.run_time_s)
         first_ns = self._begun_ns = self._ended_ns = time.monotonic_ns() + LEAD_NS
-        self.book.reset(first_ns)
+        self.book.begin(first_ns)
         while not self._stop.is_set():
             now_ns = time.monotonic_ns()
             goal = shape.at(max(0, now_ns - first_ns) / NS_PER_S)
@@ -187,27 +193,21 @@ class Runner:
         say("all users are there: measuring anew")
 
     async def _drain(self) -> None:
-        """Nobody sends any more; wait until everything acked has arrived, or has had its chance."""
+        """Nobody sends any more; wait until nothing is owed to anybody, or has had its chance."""
+        if self._page is not None:
+            self._page.stopping()
         for worker in self._workers:
             await worker.order("drain")
         await self._all_said("drained", DRAINED_WITHIN_S)
-        with trio.move_on_after(self.settings.drain_s):
-            await self._quiet()
-
-    async def _quiet(self) -> None:
-        """Until nobody is cut off and no traced message has come for a while."""
-        seen, since_s = -1, trio.current_time()
-        while trio.current_time() - since_s < QUIET_S:
-            snapshot = self.book.now()
-            delivered, all_there = snapshot.delivery.delivered, snapshot.connected >= snapshot.users
-            if all_there and not delivered:
-                return  # nobody said anything
-            if delivered != seen or not all_there:
-                seen, since_s = delivered, trio.current_time()
-            await trio.sleep(LOOK_EVERY_S)
+        with trio.move_on_after(self.settings.drain_s) as patience:
+            while self.book.owed():
+                self._told = trio.Event()
+                await self._told.wait()
+        if patience.cancelled_caught:
+            say(f"waited {self.settings.drain_s:g} s (--drain), in vain: {owing(self.book.owed())}")
 
     async def _finish(self) -> None:
-        totals = self.book.now().counters
+        totals = self.book.totals()
         for worker in self._workers:
             await worker.order("finish", totals=totals, check=worker.index == 0)
         await self._all_said("done", FINISH_S)
@@ -233,6 +233,7 @@ class Runner:
 
     def _sample(self, index: int, line: bytes) -> None:
         self.book.add(index, line, time.monotonic_ns())
+        self._told.set()
 
     async def _all_said(self, what: str, within_s: float) -> None:
         for worker in self._workers:
@@ -265,6 +266,16 @@ def shape_of(scenario: Scenario) -> LoadShape:
     if shape is None:
         return LoadShape()
     return shape() if isinstance(shape, type) else shape
+
+
+def owing(owed: Owed) -> str:
+    """What is still to come, in words."""
+    told = {
+        "members have not heard all that others have": owed.members,
+        "messages have not been heard in some process at all": owed.messages,
+        "asks and returns are under way": owed.under_way,
+    }
+    return ", ".join(f"{number} {words}" for words, number in told.items() if number) or "it came in the last moment"
 
 
 def _texts(error: BaseException) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import secrets
 from pathlib import Path
@@ -9,10 +10,14 @@ from typing import Any
 
 import attrs
 
+from loadtest.measure.pulse import DEFAULT_LIMITS, Limits
 from loadtest.plan import Plan
 
 UNITS_S = {"h": 3600.0, "m": 60.0, "s": 1.0}
+MILLI_S = 0.001
+WHOLE_PERCENT = 100
 SPAN = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
+SHORT_SPAN = re.compile(r"(\d+(?:\.\d+)?)ms")
 
 
 @attrs.frozen(kw_only=True)
@@ -44,6 +49,9 @@ class Settings:
     fail_if: tuple[str, ...] = ()
     baseline: Path | None = None
     max_regress_percent: float = 10.0
+    ca: Path | None = None
+    insecure: bool = False
+    limits: Limits = DEFAULT_LIMITS
     command: str = ""
 
     def plans(self) -> list[Plan]:
@@ -63,13 +71,17 @@ class Settings:
                 polling_percent=self.polling_percent,
                 options=self.options,
                 cores=self.cores,
+                ca="" if self.ca is None else str(self.ca),
+                insecure=self.insecure,
             )
             for index in range(self.processes)
         ]
 
 
 def seconds(text: str) -> float:
-    """Locust's times: `90`, `90s`, `5m`, `1h30m`. A ValueError says so."""
+    """Locust's times: `90`, `90s`, `5m`, `1h30m`; and `250ms`. A ValueError says so."""
+    if short := SHORT_SPAN.fullmatch(text.strip()):
+        return float(short[1]) * MILLI_S
     found = SPAN.fullmatch(text.strip())
     parts = [float(part or 0) for part in found.groups()] if found and text.strip() else []
     if not parts:
@@ -83,8 +95,15 @@ def percent(text: str) -> float:
         value = float(text.strip().removesuffix("%"))
     except ValueError:
         raise ValueError(f"{text!r} is no percentage: write 10%") from None
-    if value < 0:
-        raise ValueError("a percentage here is not negative")
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{text!r}: a percentage here is not negative, and not without end")
+    return value
+
+
+def share(text: str) -> float:
+    """A percentage of people. A ValueError says so."""
+    if (value := percent(text)) > WHOLE_PERCENT:
+        raise ValueError(f"{text!r} is more than all of them: at most 100%")
     return value
 
 

@@ -7,6 +7,7 @@ the end, and `stage.fail` says what does not add up.
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -19,7 +20,7 @@ from uuid import UUID
 import trio
 
 from loadtest.client import Connection, Hub, TransportName
-from loadtest.measure.trace import message_id
+from loadtest.measure.trace import find_trace, message_id
 
 if TYPE_CHECKING:
     from loadtest.measure.recorder import Recorder
@@ -32,6 +33,7 @@ U = TypeVar("U", bound="User")
 GUEST_NUMBERS_FROM = 1 << 30  # above every user's
 GUEST_CLOSE_S = 2.0
 SOURCES = 16  # local addresses to connect from; each has about 28,000 ports
+TRACES_MAX = 256  # of packets heard lately
 LOOPBACK = ("127.0.0.1", "localhost")
 
 
@@ -49,6 +51,7 @@ class Stage:
         seed: int,
         run: int = 0,
         polling_percent: float = 0.0,
+        tls: ssl.SSLContext | None = None,
         now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.target = target
@@ -57,6 +60,7 @@ class Stage:
         self.host = host
         self.seed = seed
         self.polling_percent = polling_percent
+        self.tls = tls  # whom to trust, for scenarios that ask the server for something themselves
         self.now_ns = now_ns
         self.users: dict[int, User] = {}
         self.connected = 0
@@ -65,9 +69,11 @@ class Stage:
         self.totals: Mapping[str, int] = {}
         self.failures: list[str] = []
         self._asking = 0
+        self.returning = 0  # users who were cut off and are on the way back by themselves
         self._bytes_in = 0  # of connections that are gone
         self._bytes_out = 0
         self._none_asks = trio.Event()
+        self._traces: dict[bytes, tuple[int, int] | None] = {}
         self._hub = hub
         self._run = run
         self._running: Counter[int] = Counter()
@@ -113,6 +119,16 @@ class Stage:
             name = self._delivered[event] = f"delivered.{event}"
         self.recorder.count(name)
 
+    def trace_of(self, packet: bytes) -> tuple[int, int] | None:
+        """`find_trace`, once for a broadcast: the hub hands everybody who hears it the same object."""
+        traces = self._traces
+        if packet in traces:
+            return traces[packet]
+        if len(traces) >= TRACES_MAX:
+            traces.clear()
+        found = traces[packet] = find_trace(packet)
+        return found
+
     def account(self, connection: Connection) -> None:
         """A connection is over: keep its bytes."""
         self._bytes_in += connection.bytes_in
@@ -137,6 +153,11 @@ class Stage:
             if not self._asking:
                 self._none_asks.set()
                 self._none_asks = trio.Event()
+
+    @property
+    def under_way(self) -> int:
+        """What ends by itself: asks without an answer yet, and users on their way back."""
+        return self._asking + self.returning
 
     async def answered(self) -> None:
         """Wait until nobody waits for an ack."""

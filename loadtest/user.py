@@ -37,7 +37,7 @@ import trio
 
 from loadtest.client import Ack, AskTimeout, Closed, ConnectFailed, Connection, ConnectRefused, Opened, decode
 from loadtest.declare import Wait, Weighting, between, constant, constant_pacing, handlers_of, on, task, tasks_of
-from loadtest.measure.trace import find_trace, trace
+from loadtest.measure.trace import trace
 
 if TYPE_CHECKING:
     from loadtest.measure.ledger import Member
@@ -95,6 +95,7 @@ class User:
         self.number = number
         self.random = Random(f"{stage.seed}:{number}")  # noqa: S311 - dice, no secret
         self.target: Target = stage.target
+        self._traced_event = stage.target.traced_event
         self.options: Options = stage.options
         self.recorder: Recorder = stage.recorder
         self.connection: Connection | None = None
@@ -182,7 +183,17 @@ class User:
         return self.stage.key(self.stage.next_id(self.number))
 
     async def drop(self, silent: bool = False) -> None:
-        """Be cut off, without a word; `silent` leaves the server to find out (a phone out of coverage)."""
+        """Be cut off, without a word; `silent` leaves the server to find out (a phone out of coverage).
+
+        Nothing is measured here. `resume` is, from its own intended time: whoever sleeps in between says with `at`
+        when the coverage was to be back, so that a generator that wakes late does not shorten the recovery it reports.
+
+            await self.drop(silent=True)
+            back_ns = self.stage.now_ns() + 3_000_000_000
+            await trio.sleep(3)
+            self.at(back_ns)
+            await self.resume()
+        """
         if self.connection is None or not self.connected:
             return
         self._went_away()
@@ -267,6 +278,8 @@ class User:
                 return opened
             finally:
                 self._replay = None
+                if self.connection is not connection:
+                    self.stage.account(connection)
             await trio.sleep(delay_s * self.random.uniform(1 - BACKOFF_JITTER, 1 + BACKOFF_JITTER))
             delay_s = min(BACKOFF_MAX_S, delay_s * 2)
 
@@ -319,11 +332,12 @@ class User:
         if self._replay is not None:
             self._replay.append((event, packet))
             return
-        if event == self.target.traced_event and self.member is not None and (found := find_trace(packet)):
-            self.member.heard(found[0], found[1], self.stage.now_ns())  # the ledger counts it as delivered
+        stage, member = self.stage, self.member
+        if event == self._traced_event and member is not None and (found := stage.trace_of(packet)):
+            member.heard(found[0], found[1], stage.now_ns())  # the ledger counts it as delivered
         else:
-            self.stage.heard(event)
-        if names := self.handlers.get(event):
+            stage.heard(event)
+        if self.handlers and (names := self.handlers.get(event)):
             self._tell(names, decode(packet))
 
     def lost(self, reason: str) -> None:
@@ -333,11 +347,15 @@ class User:
         self._went_away()
         log.info("user %d was cut off: %s", self.number, reason)
         if self.reconnect and reason != SERVER_SAID_GOODBYE:
+            self.stage.returning += 1
             self._nursery.start_soon(self._return, self.stage.now_ns())
 
     async def _return(self, cut_ns: int) -> None:
-        await trio.sleep(BACKOFF_FIRST_S * self.random.uniform(1 - BACKOFF_JITTER, 1 + BACKOFF_JITTER))
-        await self._come_back(cut_ns)
+        try:
+            await trio.sleep(BACKOFF_FIRST_S * self.random.uniform(1 - BACKOFF_JITTER, 1 + BACKOFF_JITTER))
+            await self._come_back(cut_ns)
+        finally:
+            self.stage.returning -= 1
 
     def _tell(self, names: tuple[str, ...], args: list[Any]) -> None:
         payload = args[1] if len(args) > 1 else None

@@ -14,10 +14,12 @@ import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 import trio
 
+from loadtest import trust
 from loadtest.client import Hub
 from loadtest.generator import Generator, calm_gc
 from loadtest.lines import Lines
@@ -111,7 +113,8 @@ async def _generate(plan: Plan, lines: Lines, outlet: Outlet) -> None:
     sender, receiver = trio.open_memory_channel[dict[str, Any]](LOG_LINES_KEPT)
     _log_to(Told(sender))
     aim = target(plan.target, plan.secret)
-    recorder, hub = Recorder(event=aim.traced_event), Hub()
+    tls = trust.context(plan.ca, insecure=plan.insecure) if urlsplit(plan.host).scheme == "https" else None
+    recorder, hub = Recorder(event=aim.traced_event), Hub(tls)
     stage = Stage(
         target=aim,
         options=Options(plan.options),
@@ -121,19 +124,24 @@ async def _generate(plan: Plan, lines: Lines, outlet: Outlet) -> None:
         seed=plan.seed,
         run=plan.run,
         polling_percent=plan.polling_percent,
+        tls=tls,
     )
-
+    pulse = Pulse(recorder)
     known_in = known_out = 0
 
-    async def sample(final: bool) -> None:
+    async def sample(*, final: bool = False, reset: bool = False) -> None:
         nonlocal known_in, known_out
         bytes_in, bytes_out = stage.bytes()
         recorder.count("bytes.in", bytes_in - known_in)
         recorder.count("bytes.out", bytes_out - known_out)
         known_in, known_out = bytes_in, bytes_out
+        pulse.tell()
         recorder.gauge("users", generator.users)
         recorder.gauge("connected", stage.connected)
-        await outlet.line(recorder.take(final=final))
+        if stage.stopping:
+            recorder.gauge("waiting", recorder.ledger.waiting())
+            recorder.gauge("under_way", stage.under_way)
+        await outlet.line(recorder.take(final=final, reset=reset))
 
     async def next_order() -> dict[str, Any] | None:
         line = await lines.next()
@@ -142,7 +150,7 @@ async def _generate(plan: Plan, lines: Lines, outlet: Outlet) -> None:
     generator = Generator(plan, load(plan.scenario), stage, outlet.report, sample)
     async with trio.open_nursery() as nursery:
         await nursery.start(hub.run)
-        nursery.start_soon(Pulse(recorder).run)
+        nursery.start_soon(pulse.run)
         nursery.start_soon(_forward, receiver, outlet)
         calm_gc()
         await outlet.report({"say": "ready", "pid": os.getpid()})

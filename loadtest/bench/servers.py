@@ -140,7 +140,7 @@ def _directory() -> Iterator[Path]:
 
 def _compiled(directory: Path) -> Path:
     program, source = directory / "barec", Path(__file__).with_name("barec.c")
-    subprocess.run([found("cc"), "-O2", "-o", str(program), str(source)], check=True)  # noqa: S603 - ours
+    subprocess.run([found("cc"), "-O2", "-o", str(program), str(source)], check=True)  # noqa: S603 - our own source
     return program
 
 

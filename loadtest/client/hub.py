@@ -21,6 +21,8 @@ from loadtest.client.wires import SocketWire, StreamWire, Wire
 EVENTS_PER_POLL = 512
 SLICE_NS = 2_000_000
 """So long may sockets be handled before other tasks get their turn: senders must not fall behind their plan."""
+RECENT_MAX = 256
+RECENT_BYTES = 4_096
 IP_BIND_ADDRESS_NO_PORT = 24
 """From <linux/in.h>: choose the port when connecting, so that a source address has one range per destination."""
 
@@ -35,6 +37,39 @@ class Watched(Protocol):
         """The hub ends."""
 
 
+class Event:
+    """A push, as far as it has to be looked into."""
+
+    __slots__ = ("has_offset", "name", "packet")
+
+    def __init__(self, name: str, packet: bytes, has_offset: bool) -> None:
+        self.name = name
+        self.packet = packet  # Socket.IO's
+        self.has_offset = has_offset
+
+
+class Latest:
+    """The events that anybody in a namespace heard lately, by the bytes they came in.
+
+    A broadcast is the same bytes for everybody: whoever hears it next finds it here, and keeps the same object. That
+    takes 0.03 µs if it is the very last one, and 0.2 µs if others came in between, where looking into it takes 0.8.
+    """
+
+    __slots__ = ("event", "recent", "text")
+
+    def __init__(self) -> None:
+        self.text: bytes | None = None  # of the last one, with Engine.IO's type
+        self.event = Event("", b"", False)
+        self.recent: dict[bytes, Event] = {}
+
+    def keep(self, text: bytes, event: Event) -> None:
+        """It is new. What is long is meant for one person, as snapshots are."""
+        if len(text) <= RECENT_BYTES:
+            if len(self.recent) >= RECENT_MAX:
+                self.recent.clear()
+            self.recent[text] = event
+
+
 class Hub:
     """What the connections of one process share. `run` must be running while any of them is open."""
 
@@ -46,12 +81,11 @@ class Hub:
         self._nursery: trio.Nursery | None = None
         self._started = trio.Event()
         self._addresses: dict[tuple[str, int], tuple[int, tuple[object, ...]]] = {}
+        self._latest: dict[str, Latest] = {}
         self.names: dict[bytes, str] = {}
         """Event names as text, so that each is decoded once."""
         self.events = 0
         """Times that a socket was found ready."""
-        self.bytes_in = 0
-        """Bytes read through the epoll."""
         self.busy_ns = 0
         """Time spent handling sockets; over the time passed, the share of the loop that receiving takes."""
 
@@ -89,6 +123,10 @@ class Hub:
         """Where connections run what they cannot do without a task."""
         assert self._nursery is not None, "Hub.run is not running"
         return self._nursery
+
+    def latest(self, namespace: str) -> Latest:
+        """What all connections to a namespace share."""
+        return self._latest.setdefault(namespace, Latest())
 
     def watch(self, number: int, flags: int, watched: Watched) -> None:
         """Have `watched.ready` called when the socket with this descriptor is ready."""

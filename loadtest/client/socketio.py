@@ -18,7 +18,7 @@ import trio
 
 from loadtest.client import packets
 from loadtest.client.errors import AskTimeout, Closed, ConnectFailed, ConnectRefused
-from loadtest.client.hub import Hub
+from loadtest.client.hub import Event, Hub
 from loadtest.client.polling import Polling
 from loadtest.client.transport import Address, Transport
 from loadtest.client.websocket import WebSocket
@@ -99,6 +99,7 @@ class Connection:
         "_ended",
         "_event_head",
         "_heard",
+        "_latest",
         "_names",
         "_next_ack",
         "_offset",
@@ -131,6 +132,7 @@ class Connection:
         self._event_head = b"42" + self._prefix + b'["'
         self._ack_head = b"43" + self._prefix
         self._names = hub.names
+        self._latest = hub.latest(namespace)
         self._heard = heard
         self._closed = closed
         self._connecting: _Answer | None = None
@@ -268,20 +270,18 @@ class Connection:
     def _packet(self, text: bytes) -> None:
         """One Engine.IO packet came in. An event with a name and no ack id is what this is fast for."""
         self.frames_in += 1
-        head = self._event_head
-        if text.startswith(head):
-            start = len(head)
-            end = text.find(b'"', start)
-            if end < 0:
-                self._malformed(text)
-                return
-            packet = text[1:]
-            # Stock clients keep the last string argument, whatever it is; parsed when somebody wants it.
-            if text.endswith(b'"]') and end < len(text) - 2:
-                self._offset_in = packet
-            name = text[start:end]
-            names = self._names
-            self._heard(names[name] if name in names else names.setdefault(name, name.decode(errors="replace")), packet)
+        latest = self._latest
+        if text == latest.text:
+            event: Event | None = latest.event
+        elif text.startswith(self._event_head):
+            event = latest.recent.get(text) or self._look(text)
+        else:
+            event = None
+        if event is not None:
+            latest.text, latest.event = text, event
+            if event.has_offset:
+                self._offset_in = event.packet
+            self._heard(event.name, event.packet)
         elif text == b"2":
             self._transport.send(b"3")
         elif text.startswith(self._ack_head):
@@ -291,6 +291,20 @@ class Connection:
                 waiting.give(text[1:])
         else:
             self._rare(text)
+
+    def _look(self, text: bytes) -> Event | None:
+        """An event that nobody has heard yet; None if it has no name."""
+        names = self._names
+        start = len(self._event_head)
+        end = text.find(b'"', start)
+        if end < 0:
+            return None
+        name = text[start:end]
+        known = names[name] if name in names else names.setdefault(name, name.decode(errors="replace"))
+        # Stock clients keep the last string argument, whatever it is; parsed when somebody wants it.
+        event = Event(known, text[1:], text.endswith(b'"]') and end < len(text) - 2)
+        self._latest.keep(text, event)
+        return event
 
     def _rare(self, text: bytes) -> None:
         if text.startswith((b"40", b"44")):

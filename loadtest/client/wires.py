@@ -91,10 +91,8 @@ class SocketWire:
         """The epoll found this."""
         if events & select.EPOLLOUT:
             self._flush()
-        if events & ~select.EPOLLOUT and not self._silent:
-            self._read()
-
-    def _read(self) -> None:
+        if events == select.EPOLLOUT or self._silent:
+            return
         for _ in range(READS_PER_TURN):
             try:
                 data = self._recv(RECEIVE_BYTES)
@@ -108,7 +106,6 @@ class SocketWire:
                 return
             size = len(data)
             self.bytes_in += size
-            self._hub.bytes_in += size
             self._fed(data)
             if size < RECEIVE_BYTES or self._sock is None or self._paused:
                 return

@@ -8,7 +8,7 @@ import attrs
 import orjson
 
 from loadtest.measure.histograms import Distribution
-from loadtest.measure.pulse import Second, invalid_because
+from loadtest.measure.pulse import DEFAULT_LIMITS, Limits, Second, invalid_because
 from loadtest.measure.result import Asks, Delivery, Latency, Moment, Result, RunInfo, ServerMetric
 from loadtest.measure.timeline import Timeline
 from loadtest.measure.tracker import Tracker
@@ -33,6 +33,18 @@ class Snapshot:
     invalid_because: list[str]
 
 
+@attrs.frozen(kw_only=True)
+class Owed:
+    """What is still to come after the last one has sent; true as long as there is anything."""
+
+    members: int  # who have not heard what others have
+    messages: int  # that no member of some process has heard
+    under_way: int  # asks without an answer, users on their way back
+
+    def __bool__(self) -> bool:
+        return bool(self.members or self.messages or self.under_way)
+
+
 @attrs.define
 class _Worker:
     """What one process said last, and its pulse so far."""
@@ -40,18 +52,43 @@ class _Worker:
     gauges: dict[str, float] = attrs.field(factory=dict)
     seconds: list[Second] = attrs.field(factory=list)
     final: bool = False
+    anew: bool = False  # what it tells belongs to the part of the run after the reset
+
+
+class _Sums:
+    """Lines of workers, added up."""
+
+    def __init__(self) -> None:
+        self.latencies: dict[str, dict[str, Distribution]] = {}
+        self.counters: dict[str, int] = {}
+        self.ledger = dict.fromkeys(LEDGER_COUNTS, 0)
+
+    def add(self, sample: Mapping[str, Any]) -> None:
+        for kind, names in sample["hdr"].items():
+            for name, encoded in names.items():
+                self.latency(kind, name).add(encoded)
+        _add(self.counters, sample["counters"])
+        for name in LEDGER_COUNTS:
+            self.ledger[name] += sample["ledger"].get(name, 0)
+
+    def latency(self, kind: str, name: str) -> Distribution:
+        names = self.latencies.setdefault(kind, {})
+        if name not in names:
+            names[name] = Distribution()
+        return names[name]
 
 
 class Book:
     """One per run, in the parent."""
 
-    def __init__(self, start_ns: int | None = None) -> None:
-        """`start_ns`: when second 0 of the timeline begins; now unless told."""
+    def __init__(self, start_ns: int | None = None, limits: Limits = DEFAULT_LIMITS) -> None:
+        """`start_ns`: when second 0 of the timeline begins; now unless told. `limits`: of the generator's pulse."""
+        self._limits = limits
         self._event = ""
         self._workers: dict[int, _Worker] = {}
-        self._latencies: dict[str, dict[str, Distribution]] = {}
-        self._counters: dict[str, int] = {}
-        self._ledger = dict.fromkeys(LEDGER_COUNTS, 0)
+        self._sums = _Sums()
+        self._next: _Sums | None = None  # of workers who have begun anew, while others have not
+        self._totals: dict[str, int] = {}
         self._tracker = Tracker(self._last)
         self._timeline = Timeline(time.monotonic_ns() if start_ns is None else start_ns)
 
@@ -60,44 +97,50 @@ class Book:
         at_ns = time.monotonic_ns() if at_ns is None else at_ns
         sample = orjson.loads(line)
         self._event = sample["event"]
-        for kind, names in sample["hdr"].items():
-            for name, encoded in names.items():
-                self._latency(kind, name).add(encoded)
-        for name, n in sample["counters"].items():
-            self._counters[name] = self._counters.get(name, 0) + n
+        told = self._workers.setdefault(worker, _Worker())
+        self._sums_of(told).add(sample)
+        _add(self._totals, sample["counters"])
         page = sample["ledger"]
-        for name in LEDGER_COUNTS:
-            self._ledger[name] += page.get(name, 0)
         self._tracker.add(worker, page, at_ns)
         self._tracker.away(worker, page.get("away", {}))
-        told = self._workers.setdefault(worker, _Worker())
         told.gauges.update(sample["gauges"])
-        told.final = sample["final"]
-        if "cpu" in told.gauges and not told.final:
-            told.seconds.append(Second(told.gauges.get("lag_ms", 0.0), told.gauges["cpu"]))
+        told.final, told.anew = sample["final"], told.anew or sample["reset"]
+        told.seconds += [Second(*second) for second in sample["seconds"]]
         self._tracker.sweep(at_ns, final=all(each.final for each in self._workers.values()) and told.final)
         self._timeline.add(sample, at_ns, [each.gauges for each in self._workers.values()])
 
-    def server_sample(self, cpu: float, rss_mb: float, at_ns: int | None = None) -> None:
-        """What the server's process took in this second: share of a core, and memory."""
-        self._timeline.server(cpu, rss_mb, time.monotonic_ns() if at_ns is None else at_ns)
+    def server_sample(self, cpu: float, rss_mb: float, at_ns: int | None = None, *, wait: float | None = None) -> None:
+        """What the server's process took in this second: share of a core, memory, and how long it waited for a core."""
+        self._timeline.server(cpu, rss_mb, time.monotonic_ns() if at_ns is None else at_ns, wait=wait)
 
-    def reset(self, start_ns: int | None = None) -> None:
-        """Begin anew, for example once all users have come. Workers must be told to reset first."""
-        self._latencies = {}
-        self._counters = {}
-        self._ledger = dict.fromkeys(LEDGER_COUNTS, 0)
-        self._tracker.lost = 0
-        self._timeline = Timeline(time.monotonic_ns() if start_ns is None else start_ns)
+    def begin(self, start_ns: int) -> None:
+        """The run begins: second 0 of the timeline. What was counted in preparing it stays counted."""
+        self._timeline = Timeline(start_ns)
         for told in self._workers.values():
             told.seconds = []
+
+    def reset(self, start_ns: int) -> None:
+        """Begin anew, once every worker's line with `reset` is here. Only the totals go on from the start."""
+        self.begin(start_ns)
+        self._tracker.reset(start_ns)
+        self._sums, self._next = self._next or _Sums(), None
+        for told in self._workers.values():
+            told.anew = False
+
+    def totals(self) -> dict[str, int]:
+        """All counters from the start of the run, whatever was reset."""
+        return dict(self._totals)
+
+    def owed(self) -> Owed:
+        """What must still come, as far as is known; workers tell of it once they send nothing more."""
+        return Owed(members=self._sum("waiting"), messages=self._tracker.waiting(), under_way=self._sum("under_way"))
 
     def now(self) -> Snapshot:
         """Live numbers; costs a millisecond for each name, so ask once a second."""
         moments = self._timeline.moments()
         latencies = {
             kind: {name: measured.latency(whole=False) for name, measured in names.items()}
-            for kind, names in self._latencies.items()
+            for kind, names in self._sums.latencies.items()
         }
         return Snapshot(
             t=moments[-1].t if moments else 0.0,
@@ -106,8 +149,8 @@ class Book:
             processes=len(self._workers),
             delivery=self.delivery(),
             latencies=latencies,
-            asks=asks_of(self._counters),
-            counters=dict(self._counters),
+            asks=asks_of(self._sums.counters),
+            counters=dict(self._sums.counters),
             moment=moments[-1] if moments else Moment(),
             timeline=moments,
             invalid_because=self.invalid_because(),
@@ -115,7 +158,7 @@ class Book:
 
     def delivery(self) -> Delivery:
         """What is known by now; a message without a verdict is in none of the counts but the delivered."""
-        counts = self._ledger
+        counts = self._sums.ledger
         lost = counts["lost"] + self._tracker.lost
         return Delivery(
             expected=counts["delivered"] + lost,
@@ -128,7 +171,7 @@ class Book:
     def invalid_because(self) -> list[str]:
         """Why the generator itself was too late for the run to say anything."""
         pulses = sorted(self._workers.items())
-        return [sentence for worker, told in pulses for sentence in invalid_because(told.seconds, worker)]
+        return [sentence for worker, told in pulses for sentence in invalid_because(told.seconds, worker, self._limits)]
 
     def result(
         self,
@@ -142,9 +185,9 @@ class Book:
         """The document; closes all verdicts still open. `invalid`: reasons beside the generator's own pulse."""
         self._tracker.sweep(time.monotonic_ns(), final=True)
         reasons = [*invalid, *self.invalid_because()]
-        counters = dict(self._counters)
-        if self._ledger["replayed"]:
-            counters["replayed"] = self._ledger["replayed"]
+        counters = dict(self._sums.counters)
+        if replayed := self._sums.ledger["replayed"]:
+            counters["replayed"] = replayed
         return Result(
             run=run,
             machine=dict(machine or {}),
@@ -153,26 +196,32 @@ class Book:
             delivery=self.delivery(),
             latencies={
                 kind: {name: measured.latency() for name, measured in sorted(names.items())}
-                for kind, names in self._latencies.items()
+                for kind, names in self._sums.latencies.items()
             },
-            asks=asks_of(self._counters),
+            asks=asks_of(counters),
             counters=dict(sorted(counters.items())),
             timeline=self._timeline.moments(whole=True),
             server=list(server),
             failures=list(failures),
         )
 
-    def _latency(self, kind: str, name: str) -> Distribution:
-        names = self._latencies.setdefault(kind, {})
-        if name not in names:
-            names[name] = Distribution()
-        return names[name]
+    def _sums_of(self, told: _Worker) -> _Sums:
+        if not told.anew:
+            return self._sums
+        if self._next is None:
+            self._next = _Sums()
+        return self._next
 
     def _last(self, us: int) -> None:
-        self._latency("last", self._event).record(us)
+        self._sums.latency("last", self._event).record(us)
 
     def _sum(self, gauge: str) -> int:
         return round(sum(told.gauges.get(gauge, 0) for told in self._workers.values()))
+
+
+def _add(sums: dict[str, int], counters: Mapping[str, int]) -> None:
+    for name, n in counters.items():
+        sums[name] = sums.get(name, 0) + n
 
 
 def asks_of(counters: Mapping[str, int]) -> dict[str, Asks]:

@@ -59,16 +59,19 @@ class Ledger:
         return self._turn()
 
     def close(self, now_ns: int) -> Page:
-        """The end of the run: nothing more will come, so everything is settled. Who is still away left when cut off."""
+        """The end of the run: nothing more will come, so everything is settled. Who is still away left when cut off;
+
+        whoever sits there must have heard all that was said, without a grace: nobody has sent for as long as the drain.
+        """
         for room in self._rooms.values():
             for member in list(room.members):
-                member.left(now_ns)
+                member.left(now_ns, grace=False)
             room.sweep(NEVER_NS)
         return self._turn()
 
-    def reset(self) -> None:
-        """Forget the counts so far; what members still wait for stays."""
-        self.page.clear_counts()
+    def waiting(self) -> int:
+        """How many members have not yet heard something that others here have heard and they must."""
+        return sum(room.waiting() for room in self._rooms.values())
 
     def _turn(self) -> Page:
         # The page is filled in place by members on their hot path: they keep this object, the copy goes out.

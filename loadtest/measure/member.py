@@ -5,6 +5,7 @@ since, as runs. See `ledger.py` for the rules that these serve.
 """
 
 import copy
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import attrs
@@ -40,20 +41,6 @@ class Page:
 
     def clear_counts(self) -> None:
         self.delivered = self.lost = self.duplicate = self.out_of_order = self.replayed = 0
-
-
-class Message:
-    """One message of a room that somebody may still wait for."""
-
-    __slots__ = ("first_ns", "heard", "ident", "intended_ns", "last_ns", "ordinal")
-
-    def __init__(self, ident: int, ordinal: int, intended_ns: int, first_ns: int) -> None:
-        self.ident = ident
-        self.ordinal = ordinal
-        self.intended_ns = intended_ns
-        self.first_ns = first_ns
-        self.last_ns = 0
-        self.heard = 0
 
 
 class Member:
@@ -103,12 +90,13 @@ class Member:
         message.last_ns = now_ns
         self._tally.record((now_ns - intended_ns) // 1000)
 
-    def left(self, at_ns: int) -> None:
+    def left(self, at_ns: int, *, grace: bool = True) -> None:
         """No more is expected: `at_ns` is when the user began to leave. One who is away left when cut off."""
         if self.left_ns != NEVER_NS:
             return
-        at_ns = self.cut_ns if self.back_ns == NEVER_NS and self.cut_ns is not None else at_ns
-        self.left_ns = max(self.joined_ns, at_ns - self._room.rules.grace_ns)
+        if self.back_ns == NEVER_NS and self.cut_ns is not None:
+            at_ns, grace = self.cut_ns, True
+        self.left_ns = max(self.joined_ns, at_ns - grace * self._room.rules.grace_ns)
         self.back_ns = 0 if self.back_ns == NEVER_NS else self.back_ns
         self._room.leave(self, at_ns)
 
@@ -177,6 +165,14 @@ class Member:
             self.runs[-1] = (self.runs[-1][0], ordinal)
         else:
             self.runs.append((ordinal, ordinal))
+
+    def waits(self) -> bool:
+        """Whether something that it must hear, and that is not lost yet, has not come."""
+        room = self._room
+        if self.next == room.top and not self.gaps:
+            return False
+        missing = chain(self.gaps.between(max(self.judged, room.base), self.next), range(self.next, room.top))
+        return any(self.must_hear(room.intended_ns(ordinal)) for ordinal in missing)
 
     def highest(self) -> int:
         """The highest ordinal heard on the way forward."""

@@ -26,6 +26,7 @@ class Usage:
     rss_bytes: int
     fds: int
     threads: int
+    waited_ns: int = 0  # its first thread: ready to run, and without a core
 
     @property
     def rss_mb(self) -> float:
@@ -41,9 +42,18 @@ def usage(pid: int, proc: Path = PROC) -> Usage:
         fields = (folder / "stat").read_text().rpartition(")")[2].split()
         resident = int((folder / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
         fds = len(os.listdir(folder / "fd"))
+        waited = waited_ns(folder)
     except (OSError, IndexError) as gone:
         raise NoProcess(f"no process {pid}: {gone}") from gone
-    return Usage((int(fields[11]) + int(fields[12])) * _TICK_NS, resident, fds, int(fields[17]))
+    return Usage((int(fields[11]) + int(fields[12])) * _TICK_NS, resident, fds, int(fields[17]), waited)
+
+
+def waited_ns(folder: Path = PROC / "self") -> int:
+    """For how long a process's first thread was ready to run while others had the cores; 0 where that is not told."""
+    try:
+        return int((folder / "schedstat").read_text().split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
 
 
 def cpu_share(before: Usage, after: Usage, wall_ns: int) -> float:

@@ -20,6 +20,7 @@ class Recorder:
         self._tallies: dict[tuple[str, str], Tally] = {}
         self._counters: dict[str, int] = {}
         self._gauges: dict[str, float] = {}
+        self._seconds: list[tuple[float, float, float]] = []
         self._event = event
         self.ledger = Ledger(self.tally("fanout", event))
 
@@ -40,18 +41,20 @@ class Recorder:
         counters[name] = counters.get(name, 0) + n
 
     def gauge(self, name: str, value: float) -> None:
-        """A value that replaces the last one: `users`, `connected`, `lag_ms`, `cpu`."""
+        """A value that replaces the last one: `users`, `connected`."""
         self._gauges[name] = value
 
-    def reset(self) -> None:
-        """Forget what was recorded so far (the users' arrival, say); what members still wait for stays expected."""
-        for tally in self._tallies.values():
-            tally.slots = {}
-        self._counters = {}
-        self.ledger.reset()
+    def second(self, lag_ms: float, cpu: float, wait: float = 0.0) -> None:
+        """One second of the process's own pulse; each is told once, however often lines are taken."""
+        self._seconds.append((lag_ms, cpu, wait))
 
-    def take(self, now_ns: int | None = None, *, final: bool = False) -> bytes:
-        """Everything since the last take, without a line end. `final`: settle what is still open."""
+    def take(self, now_ns: int | None = None, *, final: bool = False, reset: bool = False) -> bytes:
+        """Everything since the last take, without a line end.
+
+        `final`: settle what is still open. `reset`: this line ends a part of the run, and what comes after it is
+        measured anew (the parent does that, and so still has the totals from the start); what members wait for stays
+        expected.
+        """
         now_ns = time.monotonic_ns() if now_ns is None else now_ns
         page = self.ledger.close(now_ns) if final else self.ledger.take(now_ns)
         if page.delivered:
@@ -61,12 +64,15 @@ class Recorder:
             if encoded := tally.take():
                 histograms.setdefault(kind, {})[name] = encoded
         counters, self._counters = self._counters, {}
+        seconds, self._seconds = self._seconds, []
         line = {
             "event": self._event,
             "hdr": histograms,
             "counters": counters,
             "gauges": self._gauges,
+            "seconds": seconds,
             "ledger": page.plain(),
             "final": final,
+            "reset": reset,
         }
         return orjson.dumps(line)

@@ -33,6 +33,8 @@ class RunInfo:
     duration_s: float = 0.0
     processes: int = 1
     polling_percent: float = 0.0
+    max_generator_cpu: float = 0.8  # share of a core; a second above it, or later than the next, counts as bad
+    max_generator_lag_ms: float = 100.0
     started: str = ""  # UTC, ISO 8601
     commit: str = ""
     versions: dict[str, str] = attrs.field(factory=dict)
@@ -104,8 +106,10 @@ class Moment:
     ack_p99: int | None = None
     lag_ms: float = 0.0
     cpu: float = 0.0
+    wait: float = 0.0  # of the generators, for a core that others had
     server_cpu: float | None = None
     server_rss_mb: float | None = None
+    server_wait: float | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -137,6 +137,10 @@ class Room:
     def away(self) -> int:
         return sum(member.back_ns == NEVER_NS for member in self.members)
 
+    def waiting(self) -> int:
+        """How many of the members are behind, or have a gap that is not lost yet."""
+        return sum(member.waits() for member in self.members)
+
     def sweep(self, now_ns: int) -> None:
         """Settle what is old enough, then forget what nobody waits for."""
         if self._memory.turn(now_ns):

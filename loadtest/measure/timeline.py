@@ -43,15 +43,16 @@ class Timeline:
             now,
             users=round(sum(each.get("users", 0) for each in known)),
             connected=round(sum(each.get("connected", 0) for each in known)),
-            lag_ms=max(now.lag_ms, sample["gauges"].get("lag_ms", 0.0)),
-            cpu=max(now.cpu, sample["gauges"].get("cpu", 0.0)),
+            lag_ms=max([now.lag_ms, *(lag_ms for lag_ms, _, _ in sample["seconds"])]),
+            cpu=max([now.cpu, *(cpu for _, cpu, _ in sample["seconds"])]),
+            wait=max([now.wait, *(wait for _, _, wait in sample["seconds"])]),
             **{name: getattr(now, name) + n for name, n in counts.items()},
         )
         self._touched = True
 
-    def server(self, cpu: float, rss_mb: float, at_ns: int) -> None:
+    def server(self, cpu: float, rss_mb: float, at_ns: int, *, wait: float | None = None) -> None:
         self._turn(at_ns)
-        self._current = attrs.evolve(self._current, server_cpu=cpu, server_rss_mb=rss_mb)
+        self._current = attrs.evolve(self._current, server_cpu=cpu, server_rss_mb=rss_mb, server_wait=wait)
         self._touched = True
 
     def moments(self, *, whole: bool = False) -> list[Moment]:

@@ -64,6 +64,16 @@ class Tracker:
         self._closed: dict[Key, None] = {}
         self._closed_before: dict[Key, None] = {}
         self._turned_ns: int | None = None
+        self._anew_ns = 0
+
+    def reset(self, at_ns: int) -> None:
+        """Begin anew: only messages intended from then on have a slowest receiver. Open verdicts stay open."""
+        self.lost = 0
+        self._anew_ns = at_ns
+
+    def waiting(self) -> int:
+        """How many messages some process has not seen yet though it had members who must hear them."""
+        return sum(bool(self._unseen(key[0], sent)) for key, sent in self._open.items())
 
     def add(self, worker: int, page: Mapping[str, Mapping[str, Iterable[tuple[int, int]]]], at_ns: int) -> None:
         """What one process told: the lists of a ledger's page."""
@@ -124,16 +134,19 @@ class Tracker:
     def _close(self, key: Key, sent: _Sent) -> None:
         del self._open[key]
         self._closed[key] = None
-        missed = {
-            worker: members
-            for worker, roll in self._rolls.get(key[0], {}).items()
-            if worker not in sent.workers and (members := roll.members(sent.intended_ns)) > 0
-        }
-        if missed:
+        if missed := self._unseen(key[0], sent):
             self._missed[key] = missed
             self.lost += sum(missed.values())
-        if sent.last_ns:
+        if sent.last_ns and sent.intended_ns >= self._anew_ns:
             self._last(max(0, sent.last_ns - sent.intended_ns) // 1000)
+
+    def _unseen(self, room: str, sent: _Sent) -> dict[int, int]:
+        """Processes that had members and have not seen it: how many members."""
+        return {
+            worker: members
+            for worker, roll in self._rolls.get(room, {}).items()
+            if worker not in sent.workers and (members := roll.members(sent.intended_ns)) > 0
+        }
 
     def _turn(self, now_ns: int) -> None:
         """Forget verdicts that nothing can change any more, so that a soak keeps flat."""

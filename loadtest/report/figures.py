@@ -22,6 +22,16 @@ def short(value: float) -> str:
     return f"{value:.4g}"
 
 
+def size(octets: float | None) -> str:
+    """Bytes as `12.3 MB`, by thousands as networks count them."""
+    if octets is None:
+        return MISSING
+    for limit, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if octets >= limit:
+            return f"{_three(octets / limit)} {unit}"
+    return f"{octets:.0f} B"
+
+
 def duration(us: float | None) -> str:
     """Microseconds with three digits and the unit that suits them: `850 µs`, `12.3 ms`, `1.24 s`."""
     if us is None:

@@ -116,6 +116,7 @@ def _headline(result: Result) -> str:
     if most:
         mean = sum(rates) / len(rates)
         shown.append(Figure("Pushes heard per second", count(mean), f"at most {count(most)}"))
+    shown += tables.bytes_figure(result.counters)
     return tables.figures(shown)
 
 
@@ -195,6 +196,7 @@ def _origin(result: Result) -> str:
         ("Started", run.started),
         ("Seed", run.seed),
         ("Generator processes", run.processes),
+        ("A generator is late from", f"{run.max_generator_cpu:.0%} of a core, {run.max_generator_lag_ms:g} ms"),
         ("Commit", run.commit),
         *run.versions.items(),
     ]

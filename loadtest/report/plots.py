@@ -16,7 +16,7 @@ LINES_MAX = 5
 
 Row = Mapping[str, float | None]
 
-_WORST = ("fanout_p99", "ack_p99", "lag_ms", "cpu", "server_cpu", "server_rss_mb", "refused")
+_WORST = ("fanout_p99", "ack_p99", "lag_ms", "cpu", "wait", "server_cpu", "server_wait", "server_rss_mb", "refused")
 _LAST = ("t", "users", "connected")
 
 
@@ -77,13 +77,15 @@ def over_time(rows: Sequence[Row], *, loss: str = "", lasts_s: float | None = No
             note=note,
         ),
         percents(
-            "Server CPU", series=lines(("server_cpu", "CPU", 3), scaled=100, filled=True), note="100 % is one core"
+            "Server CPU",
+            series=lines(("server_cpu", "CPU", 3), ("server_wait", "waits", 2), scaled=100, filled=True),
+            note="100 % is a core; waits for one",
         ),
         chart("Server memory", series=lines(("server_rss_mb", "RSS", 3), filled=True), span=3, y_text=_mb, y_tick=_mb),
         percents(
             "Generator CPU",
-            series=lines(("cpu", "CPU", 4), scaled=100, filled=True),
-            note="busiest process",
+            series=lines(("cpu", "CPU", 4), ("wait", "waits", 2), scaled=100, filled=True),
+            note="busiest process; waits for a core",
             limit=Limit(CPU_LIMIT * 100, f"{CPU_LIMIT:.0%} limit"),
         ),
         late(

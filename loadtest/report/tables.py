@@ -6,7 +6,7 @@ from html import escape
 import attrs
 
 from loadtest.measure.result import Asks, Delivery, Latency
-from loadtest.report.figures import MISSING, count, duration, milliseconds, percent, share
+from loadtest.report.figures import MISSING, count, duration, milliseconds, percent, share, size
 from loadtest.report.verdict import KINDS, OF_DELIVERY, beside, loss
 
 Latencies = Mapping[str, Mapping[str, Latency]]
@@ -53,6 +53,12 @@ def delivery_figures(delivery: Delivery, latencies: Latencies) -> list[Figure]:
         bad = beside(delivery) if kind in OF_DELIVERY else ""
         shown.append(Figure(f"{title} p99", duration(latency.p99), also, bad))
     return shown
+
+
+def bytes_figure(counters: Mapping[str, int]) -> list[Figure]:
+    """What went over the clients' sockets; nothing if nobody ever connected."""
+    received, sent = counters.get("bytes.in", 0), counters.get("bytes.out", 0)
+    return [Figure("Bytes received", size(received), f"{size(sent)} sent")] if received or sent else []
 
 
 def delivery_table(delivery: Delivery) -> str:

@@ -14,12 +14,17 @@ from rich.text import Text
 from loadtest.measure.book import Snapshot
 from loadtest.measure.result import Asks, Delivery, Latency, Moment, Result, RunInfo
 from loadtest.report.figures import MISSING, clock, count, duration, percent, share
+from loadtest.report.tables import bytes_figure
 from loadtest.report.verdict import KINDS, MARKS, OF_DELIVERY, beside, judge, loss, measured
 
 LINE_EVERY_S = 5
 """Between two plain lines: a five-minute run fits on a screen."""
 
+PIPE_COLUMNS = 160
 SPARK_POINTS = 60
+WAIT_TOLD = 0.1
+"""A process that others keep off its core for less of a second than this is as good as alone."""
+
 SPARKS = "▁▂▃▄▅▆▇█"
 STYLES = {"good": "bold green", "warn": "bold yellow", "bad": "bold red"}
 
@@ -35,7 +40,7 @@ async def watch(
     every_s: float = 1,
 ) -> None:
     """Show the run until cancelled: a table that is drawn over, or lines if `headless` or without a terminal."""
-    console = console or Console()
+    console = console or made()
     if headless or not console.is_terminal:
         await _lines(now, console)
         return
@@ -43,6 +48,12 @@ async def watch(
         while True:
             live.update(view(now(), run), refresh=True)
             await trio.sleep(every_s)
+
+
+def made() -> Console:
+    """As wide as the terminal; a pipe has no width, and tables are easier to read there if nothing is folded."""
+    console = Console()
+    return console if console.is_terminal else Console(width=PIPE_COLUMNS)
 
 
 async def _lines(now: Callable[[], Snapshot], console: Console) -> None:
@@ -66,7 +77,8 @@ def line(snapshot: Snapshot) -> str:
         parts.append(f"ack p99 {duration(last.ack_p99)}")
     if last.refused:
         parts.append(f"{count(last.refused)} refused/s")
-    parts.append(f"generator {last.cpu:.0%} CPU, {last.lag_ms:.0f} ms late")
+    waits = f", {last.wait:.0%} waiting for a core" if last.wait > WAIT_TOLD else ""
+    parts.append(f"generator {last.cpu:.0%} CPU{waits}, {last.lag_ms:.0f} ms late")
     if snapshot.invalid_because:
         parts.append("INVALID so far")
     return "  ".join(parts)
@@ -96,7 +108,7 @@ def view(snapshot: Snapshot, run: RunInfo) -> Group:
 
 def summary(result: Result, console: Console | None = None) -> None:
     """Everything that matters of a run that is over, the verdict last: where one looks on a terminal."""
-    console = console or Console()
+    console = console or made()
     told = [latencies(result.latencies, result.delivery), asks(result.asks), _conditions(result)]
     for table in told:
         if table.row_count:
@@ -106,6 +118,8 @@ def summary(result: Result, console: Console | None = None) -> None:
     judgement = judge(result)
     if result.delivery.expected:
         console.print(Text.assemble("Delivery: ", (_delivered(result.delivery), _style(result.delivery))))
+    for figure in bytes_figure(result.counters):
+        console.print(Text(f"{figure.name}: {figure.value}, {figure.beside}"))
     console.print(Text(f"{MARKS[judgement.level]} {judgement.headline}", STYLES[judgement.level]), soft_wrap=True)
     for reason in judgement.reasons:
         console.print(Text(f"  {reason}"), soft_wrap=True)
@@ -164,10 +178,12 @@ def _now(last: Moment, timeline: Sequence[Moment]) -> Table:
     grid.add_row("pushes", f"{count(last.delivered)}/s", spark(m.delivered for m in recent))
     grid.add_row("fan-out p99", duration(last.fanout_p99), spark(m.fanout_p99 for m in recent))
     grid.add_row("ack p99", duration(last.ack_p99), spark(m.ack_p99 for m in recent))
-    grid.add_row("generator", f"{last.cpu:.0%} CPU, {last.lag_ms:.1f} ms late", spark(m.cpu for m in recent))
+    waits = f", {last.wait:.0%} waiting for a core" if last.wait > WAIT_TOLD else ""
+    grid.add_row("generator", f"{last.cpu:.0%} CPU{waits}, {last.lag_ms:.1f} ms late", spark(m.cpu for m in recent))
     if last.server_cpu is not None:
         memory = MISSING if last.server_rss_mb is None else f"{last.server_rss_mb:,.0f} MB"
-        grid.add_row("server", f"{last.server_cpu:.0%} CPU, {memory}", spark(m.server_cpu for m in recent))
+        waits = f", {last.server_wait:.0%} waiting for a core" if (last.server_wait or 0) > WAIT_TOLD else ""
+        grid.add_row("server", f"{last.server_cpu:.0%} CPU{waits}, {memory}", spark(m.server_cpu for m in recent))
     return grid
 
 

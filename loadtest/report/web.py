@@ -27,7 +27,7 @@ from quart_trio import QuartTrio
 from loadtest.measure.book import Snapshot
 from loadtest.measure.result import Moment, Result, RunInfo
 from loadtest.report import tables
-from loadtest.report.figures import clock, count
+from loadtest.report.figures import clock, count, size
 from loadtest.report.html import asset, document, grid, verdict_section
 from loadtest.report.html import page as report_page
 from loadtest.report.plots import over_time
@@ -59,6 +59,11 @@ class LivePage:
         self._drawn: tuple[float, bytes] | None = None
         self._result: Result | None = None
         self._stopping = False
+
+    def stopping(self) -> None:
+        """Nobody sends any more: from now on the run waits for what is under way."""
+        self._stopping = True
+        self._drawn = None
 
     def finished(self, result: Result) -> None:
         """The run is over: the page says so and leads to the report, for as long as `serve` runs on."""
@@ -144,7 +149,7 @@ class LivePage:
         shown = [
             Figure("Users", count(last.users), f"{count(last.connected)} connected"),
             *tables.delivery_figures(snapshot.delivery, snapshot.latencies),
-            Figure("Pushes now", f"{count(last.delivered)}/s"),
+            Figure("Pushes now", f"{count(last.delivered)}/s", f"{size(snapshot.counters.get('bytes.in', 0))} in all"),
         ]
         charts = over_time([attrs.asdict(moment) for moment in snapshot.timeline], loss=beside(snapshot.delivery))
         return (
@@ -170,8 +175,7 @@ class LivePage:
         if not secrets.compare_digest(request.headers.get(STOP_HEADER, "").encode(), self._token.encode()):
             return Response("Only the page itself may stop the run.\n", 403, mimetype="text/plain")
         if self._result is None and not self._stopping:
-            self._stopping = True
-            self._drawn = None
+            self.stopping()
             self._stop()
         return Response("", 204)
 

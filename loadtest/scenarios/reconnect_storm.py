@@ -1,8 +1,9 @@
 """The venue's Wi-Fi goes away and comes back: does everybody come back, with exactly what they missed?
 
 `-o at=5` seconds into the run, and every 30 s from then on (`-o every`), everybody but the talkers is cut off within
-`-o window=10` seconds, half of them silently: no FIN, no RST, the server has to find out. They are back within two
-seconds. A share (`-o again=20`, in %) is cut off a second time while it is coming back, at any point of it.
+`-o window=10` seconds, half of them silently: no FIN, no RST, the server has to find out (`-o silent=50`, in %; npm
+socket.io recovers nobody whose old connection it believes alive, so give it 0 to see the rest). They are back within
+two seconds. A share (`-o again=20`, in %) is cut off a second time while it is coming back, at any point of it.
 
 What must hold: whoever was cut off is recovered, with every message in order and none twice (the harness counts that
 for every run). One case is excepted: a connection that breaks *amid the replay* leaves open what of it arrived, so a
@@ -28,6 +29,7 @@ OPTIONS = [
     Option("window", 10.0, "seconds within which everybody is cut off once"),
     Option("away", 2.0, "most seconds that somebody stays away"),
     Option("again", 20.0, "share that is cut off again while coming back, in %"),
+    Option("silent", 50.0, "share of the cuts that the server is not told of, in %"),
     Option("size", 250, "people in a session"),
     Option("talk", 10.0, "seconds from one message of a talker to the next"),
 ]
@@ -67,7 +69,7 @@ class Phone(User):
     async def lose_coverage(self) -> None:
         self.recorder.count("storm.cuts")
         twice = self.random.uniform(0, 100) < self.options.real("again")
-        await self.drop(silent=self.random.random() < 0.5)
+        await self.drop(silent=self.silently())
         back_ns = self.stage.now_ns() + int(self.random.uniform(0, self.options.real("away")) * NS_PER_S)
         await trio.sleep((back_ns - self.stage.now_ns()) / NS_PER_S)
         self.at(back_ns)
@@ -75,7 +77,7 @@ class Phone(User):
             self.recorder.count("storm.cut_twice")
             with trio.move_on_after(self.random.uniform(0, SECOND_CUT_MS / 1000)):
                 await self.resume()
-            await self.drop(silent=self.random.random() < 0.5)
+            await self.drop(silent=self.silently())
         if await self.resume():
             self.recorder.count("storm.recovered")
         elif twice:
@@ -84,6 +86,10 @@ class Phone(User):
                 self.member.restart(self.stage.now_ns())  # a snapshot stands for what was missed
         else:
             self.recorder.count("storm.refused")
+
+    def silently(self) -> bool:
+        """Whether the server is left to find out."""
+        return self.random.uniform(0, 100) < self.options.real("silent")
 
 
 class Talker(User):
@@ -113,6 +119,6 @@ async def at_end(stage: Stage) -> None:
     if not cuts:
         stage.fail("no storm: -t must be longer than -o at")
     if refused:
-        stage.fail(f"{refused} of {cuts} who were cut off once were not recovered")
+        stage.fail(f"{refused} were not recovered though they were cut off once only; {cuts} were cut off in all")
     if recovered + anew + refused < cuts:
         stage.fail(f"{cuts - recovered - anew - refused} of {cuts} did not come back")

@@ -49,7 +49,7 @@ class Organizer(conference.Organizer):
         url = self.target.metrics_url(self.stage.host)
         if self.number or url is None:
             return
-        seen = await fetch(url)
+        seen = await fetch(url, tls=self.stage.tls)
         self.stage.shared.setdefault("looks", []).append({name: seen[name] for name in WATCHED if name in seen})
 
 

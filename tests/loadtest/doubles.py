@@ -67,16 +67,12 @@ class RecorderDouble:
         self.counts: Counter[str] = Counter()
         self.latencies: list[tuple[str, str, int]] = []
         self.ledger = LedgerDouble()
-        self.resets = 0
 
     def latency(self, kind: str, name: str, us: int) -> None:
         self.latencies.append((kind, name, us))
 
     def count(self, name: str, n: int = 1) -> None:
         self.counts[name] += n
-
-    def reset(self) -> None:
-        self.resets += 1
 
 
 class ConnectionDouble:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from loadtest.cli import main
+from loadtest.cli import command, main
 
 HOST = ("--host", "http://127.0.0.1:1")
 
@@ -27,6 +28,11 @@ HOST = ("--host", "http://127.0.0.1:1")
         (["idle", *HOST, "--target", "else"], "livehub"),
         (["vote_spike", *HOST, "--target", "socketio"], "polls"),
         (["idle", *HOST, "--affinity", "x"], "names no cores"),
+        (["idle", *HOST, "--affinity", "4096"], "there is no core 4096"),
+        (["idle", *HOST, "--polling", "101%"], "at most 100%"),
+        (["idle", "--host", "http://127.0.0.1:99999"], "http://HOST:PORT"),
+        (["idle", *HOST, "--ca", __file__], "holds no certificates"),
+        (["idle", *HOST, "--ca", __file__, "--insecure"], "give one of them"),
         (["idle", *HOST, "--max-regress", "much"], "is no percentage"),
         (["idle", *HOST, "--html", "/no/such/place/r.html"], "no directory"),
     ],
@@ -50,7 +56,25 @@ def test_list_tells_scenarios_with_their_options_and_targets() -> None:
     assert done.exit_code == 0
     assert "reconnect_storm" in done.output
     assert "-o sessions=1" in done.output
-    assert "Targets: livehub, socketio" in done.output
+    assert "-o kill=no" in done.output
+    assert "--target livehub or socketio" in done.output
+
+
+def test_list_tells_all_of_one_scenario_if_it_is_named() -> None:
+    done = CliRunner().invoke(main, ["list", "reconnect_storm"])
+    assert "What must hold: whoever was cut off is recovered" in done.output
+    assert "vote_spike" not in done.output
+    assert CliRunner().invoke(main, ["list", "nothing"]).exit_code == 2
+
+
+def test_the_command_of_a_run_can_be_typed_again_and_holds_no_secret() -> None:
+    arguments = ["run", "idle", "--fail-if", "lost > 0", "--secret", "s3cret", "-o", "x=s3cret"]
+    told = command(arguments, "s3cret", drawn_seed=7)
+    assert "s3cret" not in told
+    assert shlex.split(told)[:6] == ["python", "-m", "loadtest", "run", "idle", "--fail-if"]
+    assert shlex.split(told)[6] == "lost > 0"
+    assert told.endswith("--seed 7")
+    assert "--seed" not in command(["run", "idle", "--seed=3"], "s", drawn_seed=None).replace("--seed=3", "")
 
 
 def test_help_tells_every_flag_that_locust_users_look_for() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
+from functools import partial
 
 import pytest
 import trio
@@ -289,3 +290,28 @@ async def test_giving_up_while_opening_leaves_nothing_open() -> None:
             await Client(hub, port).connection.open({})
         with trio.fail_after(5):
             await gone.wait()
+
+
+def heard_all(client: Client, number: int) -> bool:
+    return len(client.heard) == number
+
+
+async def test_everybody_who_hears_a_broadcast_keeps_the_same_object() -> None:
+    first, second = '42/events,["news",{"n":1},"e-1"]', '42/events,["news",{"n":2},"e-2"]'
+    large = '42/events,["news",{"n":"%s"},"e-3"]' % ("x" * 10_000)
+
+    async def script(peer: Peer) -> None:
+        await peer.admit()
+        await peer.send(said(first), said(second), said(large), said(first))
+        await trio.sleep_forever()
+
+    async with serving(script) as (hub, port):
+        clients = [Client(hub, port) for _ in range(2)]
+        for client in clients:
+            await client.connection.open({})
+            await client.until(partial(heard_all, client, 4))
+            assert client.connection.recovery == Recovery("p", "e-1")
+        one, two = ([packet for _, packet in client.heard] for client in clients)
+    assert one == two == [packet[1:].encode() for packet in (first, second, large, first)]
+    assert one[0] is one[3] is two[0]
+    assert one[1] is two[1]

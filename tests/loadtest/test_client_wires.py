@@ -70,10 +70,10 @@ def drain(theirs: socket.socket, size: int) -> bytes:
 
 
 async def test_bytes_come_and_are_counted() -> None:
-    async with socket_wire() as (hub, wire, theirs, ears):
+    async with socket_wire() as (_hub, wire, theirs, ears):
         theirs.sendall(b"hello")
         await heard(ears, 5)
-        assert wire.bytes_in == hub.bytes_in == 5
+        assert wire.bytes_in == 5
         wire.write(b"hi")
         assert theirs.recv(10) == b"hi"
         assert wire.bytes_out == 2

@@ -57,3 +57,11 @@ def test_numbers_of_which_nothing_is_known() -> None:
     assert figures.milliseconds(12_345) == "12.35"
     assert figures.milliseconds(None) == "–"
     assert figures.count(None) == "–"
+
+
+@pytest.mark.parametrize(
+    ("octets", "text"),
+    [(None, "–"), (0, "0 B"), (999, "999 B"), (1_000, "1.00 kB"), (12_345_678, "12.3 MB"), (5e9, "5.00 GB")],
+)
+def test_bytes_are_counted_by_thousands(octets: float | None, text: str) -> None:
+    assert figures.size(octets) == text

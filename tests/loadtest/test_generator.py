@@ -41,7 +41,8 @@ class Bench:
     def __init__(self, *kinds: type[User], processes: int = 1, index: int = 0, **hooks: Any) -> None:
         self.stage = StageDouble()
         self.reports: list[dict[str, Any]] = []
-        self.samples: list[bool] = []
+        self.samples: list[str] = []
+        self.sampled_s: list[float] = []
         self.orders, self._orders = trio.open_memory_channel[dict[str, Any]](100)
         scenario = Scenario("s", "", list(kinds), None, [], frozenset(), hooks.get("at_start"), hooks.get("at_end"))
         plan = Plan(
@@ -72,8 +73,9 @@ class Bench:
     async def _say(self, report: Any) -> None:
         self.reports.append(dict(report))
 
-    async def _sample(self, final: bool) -> None:
-        self.samples.append(final)
+    async def _sample(self, *, final: bool = False, reset: bool = False) -> None:
+        self.samples.append("final" if final else "reset" if reset else "")
+        self.sampled_s.append(trio.current_time())
 
 
 @asynccontextmanager
@@ -250,7 +252,7 @@ async def test_the_end_checks_first_then_settles_then_says_goodbye(autojump_cloc
         await bench.order("finish", totals={"acked.work": 7}, check=True)
         await trio.sleep(10)
     assert seen == [({"acked.work": 7}, [0, 1], 0)]
-    assert bench.samples[-1] is True
+    assert bench.samples[-1] == "final"
     assert bench.stage.counts["goodbyes"] == 2
     assert bench.reports[-1] == {"say": "done", "failures": ["two votes are missing"]}
 
@@ -293,15 +295,43 @@ async def test_a_hook_that_raises_is_a_failure_of_the_run(
 async def test_samples_are_taken_every_second(autojump_clock: MockClock) -> None:
     async with running(Bench(Clerk)) as bench:
         await trio.sleep(5.5)
-        assert bench.samples == [False] * 5
+        assert bench.samples == [""] * 5
 
 
-async def test_a_reset_forgets_what_was_measured(autojump_clock: MockClock) -> None:
+async def test_a_reset_marks_a_sample_once_the_process_is_calm(autojump_clock: MockClock) -> None:
     async with running(Bench(Clerk)) as bench:
+        await trio.sleep(0.1)
         await bench.order("reset")
-        await trio.sleep(5)
-        assert bench.stage.notes.resets == 1
+        await trio.sleep(2)
+        assert not bench.said("reset")
+        await trio.sleep(1.5)
         assert bench.said("reset")
+        assert bench.samples == ["", "", "reset", ""]
+
+
+async def test_after_the_drain_samples_come_often_until_the_end(autojump_clock: MockClock) -> None:
+    async with running(Bench(Clerk)) as bench:
+        await trio.sleep(0.1)
+        await bench.order("drain")
+        await trio.sleep(0.85)
+        assert bench.sampled_s == pytest.approx([0.1, 0.3, 0.5, 0.7, 0.9])
+        await bench.order("finish", totals={}, check=False)
+        await trio.sleep(5)
+    assert bench.samples[-1] == "final"
+    assert len(bench.samples) == 6
+
+
+async def test_who_is_on_the_way_back_is_told_until_they_are_there(autojump_clock: MockClock) -> None:
+    async with running(Bench(Clerk)) as bench:
+        await bench.slope(0, 1, 1.0)
+        await trio.sleep(0.5)
+        bench.stage.openings = iter([FAILED])
+        bench.stage.connections[0].breaks()
+        await trio.sleep(0.01)
+        assert bench.stage.under_way == 1
+        await trio.sleep(10)
+        assert bench.stage.under_way == 0
+        assert bench.stage.connected == 1
 
 
 async def test_the_seed_decides_what_everybody_does(autojump_clock: MockClock) -> None:

@@ -243,14 +243,6 @@ def test_an_id_forgotten_twice_is_a_duplicate_and_no_new_message() -> None:
     assert desk.close(2000) == Counts(delivered=2998, duplicate=1)
 
 
-def test_reset_forgets_counts_and_keeps_what_is_awaited() -> None:
-    desk = Desk("ann", "bob")
-    desk.hears("ann", 1, 2)
-    desk.ledger.reset()
-    desk.hears("bob", 2)
-    assert desk.close(60) == Counts(delivered=1, lost=1)
-
-
 def test_disorder_without_end_is_judged_all_the_same() -> None:
     desk = Desk("ann", "bob", "cleo")
     late = 0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.measure.procfs import NoProcess, Usage, cpu_share, listening_pid, usage
+from loadtest.measure.procfs import NoProcess, Usage, cpu_share, listening_pid, usage, waited_ns
 
 
 def test_an_open_file_and_a_thread_are_seen() -> None:
@@ -37,6 +37,13 @@ def test_a_name_with_brackets_does_not_shift_the_fields(tmp_path: Path) -> None:
 def test_no_process_is_told(tmp_path: Path) -> None:
     with pytest.raises(NoProcess):
         usage(1, tmp_path)
+
+
+def test_waiting_for_a_core_is_the_second_number_of_schedstat(tmp_path: Path) -> None:
+    (tmp_path / "schedstat").write_text("123 456 7\n")
+    assert waited_ns(tmp_path) == 456
+    assert waited_ns(tmp_path / "nothing") == 0
+    assert waited_ns() >= 0
 
 
 def test_a_share_is_cpu_over_wall() -> None:

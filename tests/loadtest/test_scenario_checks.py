@@ -123,7 +123,7 @@ async def test_reactions_that_a_server_may_drop_are_not_offered(rate: str) -> No
     ("totals", "found"),
     [
         ({"storm.cuts": 9, "storm.recovered": 8, "storm.anew": 1}, ""),
-        ({"storm.cuts": 9, "storm.recovered": 8, "storm.refused": 1}, "1 of 9 who were cut off once"),
+        ({"storm.cuts": 9, "storm.recovered": 8, "storm.refused": 1}, "1 were not recovered"),
         ({"storm.cuts": 9, "storm.recovered": 7, "storm.anew": 1}, "1 of 9 did not come back"),
         ({}, "no storm"),
     ],
@@ -199,7 +199,7 @@ DONE = {f"{what}.{event}": number for event, number in COUNTS.items() for what i
         ({"refused.qa.question.ask.invalid": 2}, "2 x refused.qa.question.ask.invalid"),
     ],
 )
-async def test_a_conference_must_add_up(change: dict[str, int], found: str) -> None:
+async def test_a_conference_must_add_up(change: dict[str, int], found: str, autojump_clock: MockClock) -> None:
     stage = stage_of(conference, {**DONE, **change})
     pushing(stage, "dashboard.join", "dashboard.update", SUMS)
     told = await failures(conference, stage)
@@ -252,3 +252,31 @@ async def test_a_soak_must_stay_flat(looks: list[float], found: int) -> None:
     stage.shared["looks"] = [{"process_resident_memory_bytes": look} for look in looks]
     pushing(stage, "dashboard.join", "dashboard.update", SUMS)
     assert len(await failures(soak, stage)) == found
+
+
+async def test_a_soak_that_is_too_short_says_so() -> None:
+    stage = stage_of(soak, DONE, "settle=50")
+    stage.shared["looks"] = [{"process_resident_memory_bytes": 100.0}] * 6
+    pushing(stage, "dashboard.join", "dashboard.update", SUMS)
+    (told,) = await failures(soak, stage)
+    assert "run it for longer" in told
+
+
+async def test_a_restart_must_be_told_how() -> None:
+    with pytest.raises(ValueError, match="-o server-command"):
+        await server_restart.at_start(cast(Any, stage_of(server_restart, {})))
+    await server_restart.at_start(cast(Any, stage_of(server_restart, {}, "restart-pid=4711")))
+
+
+async def test_nobody_reacts_more_often_than_a_burst_takes(autojump_clock: MockClock) -> None:
+    stage = stage_of(conference, {})
+    async with trio.open_nursery() as nursery:
+        fan = seat(stage, conference.Attendee, 0, nursery)
+        await fan.on_start()
+        for _ in range(50):
+            await fan.react()
+        assert stage.counts["sent.reaction.send"] == conference.BURST_MAX
+        await trio.sleep(conference.BURST_S)
+        await fan.react()
+        assert stage.counts["sent.reaction.send"] > conference.BURST_MAX
+        nursery.cancel_scope.cancel()

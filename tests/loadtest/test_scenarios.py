@@ -1,8 +1,8 @@
 """The shipped scenarios, small and short, as `python -m loadtest run` runs them: against a real livehub, or the peer.
 
-Whether the generator itself kept up (exit code 2) depends on who else uses this machine, so it is not looked at here;
-that everything arrived and that the scenarios' own checks found nothing is. The runs mostly wait, so some of them go
-on at the same time: the first test that wants a result starts those of all tests that were selected.
+Whether the generator itself kept up depends on who else uses this machine, so it is believed; that everything arrived
+and that the scenarios' own checks found nothing is looked at. The runs mostly wait, so some of them go on at the same
+time: the first test that wants a result starts those of all tests that were selected.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ import pytest
 from loadtest.scenario import shipped
 from loadtest.scenarios import conference
 from tests.harness import ROOT, SECRET, Server
+from tests.loadtest.patient import PATIENT
 from tests.loadtest.socketiopeer import SocketIoPeer
 
 RUN_DEADLINE_S = 60
-AT_ONCE = 4
+AT_ONCE = 5
 
 Result = dict[str, Any]
 
@@ -41,25 +42,22 @@ class Run:
     target: str = "livehub"
 
 
-CONFERENCE = ("sessions=2", "pace=300", "poll-every=50")
-STORM = ("at=1", "window=1", "away=1", "again=30", "talk=0.2")
+CONFERENCE = ("sessions=2", "pace=400", "poll-every=70")
+STORM = ("at=2", "window=1", "away=1", "again=30", "talk=0.2")
 READERS = ("talk=1", "p99-ms=5000")  # whether 250 ms hold is for a quiet machine to say
 
 RUNS = {  # by the test that looks at the result, the longest first
-    "test_a_restart_loses_nothing[restart-pid={}]": Run("server_restart", ("at=2", "talk=1"), seconds=8),
-    "test_a_restart_loses_nothing[server-command=kill -9 {}]": Run("server_restart", ("at=2", "talk=1"), seconds=8),
-    "test_a_conference_adds_up": Run("conference", CONFERENCE, users=60, seconds=5),
-    "test_a_soak_watches_the_server": Run("soak", (*CONFERENCE, "look=0.5", "growth=200"), seconds=6),
-    "test_whoever_is_cut_off_comes_back_with_what_they_missed": Run("reconnect_storm", STORM, users=50, seconds=5),
+    "test_a_restart_loses_nothing[restart-pid={}]": Run("server_restart", ("at=1", "talk=1"), seconds=5),
+    "test_a_restart_loses_nothing[server-command=kill -9 {}]": Run("server_restart", ("at=1", "talk=1"), seconds=5),
+    "test_a_conference_adds_up": Run("conference", CONFERENCE, users=100, seconds=5),
+    "test_a_soak_watches_the_server": Run("soak", (*CONFERENCE, "look=0.4", "growth=200"), seconds=4),
+    "test_whoever_is_cut_off_comes_back_with_what_they_missed": Run("reconnect_storm", STORM, users=50, seconds=6),
     "test_every_reaction_is_counted[livehub]": Run("reaction_storm", seconds=4),
     "test_every_reaction_is_counted[socketio]": Run("reaction_storm", seconds=4, target="socketio"),
     "test_sleepers_do_not_hold_up_the_readers[livehub]": Run("slow_readers", READERS),
     "test_sleepers_do_not_hold_up_the_readers[socketio]": Run("slow_readers", READERS, target="socketio"),
     "test_every_vote_is_counted": Run("vote_spike", ("at=1", "window=0.5")),
-    "test_a_soak_that_is_too_short_says_so": Run("soak", ("look=60",), users=5, seconds=2),
     "test_idle_keeps_everybody": Run("idle", seconds=1),
-    "test_a_vote_spike_that_ends_before_the_poll_says_so": Run("vote_spike", ("at=60",), users=5, seconds=1),
-    "test_a_restart_must_be_told_how": Run("server_restart", users=2, seconds=1),
 }
 
 
@@ -97,7 +95,7 @@ def run(what: Run, url: str, place: Path, *options: str) -> Result:
     file = place / "result.json"
     command = [sys.executable, "-m", "loadtest", "run", what.scenario, "--host", url, "--target", what.target]
     command += ["--secret", SECRET, "-u", str(what.users), "-r", "100", "-t", f"{what.seconds}s"]
-    command += ["--headless", "--json", str(file)]
+    command += ["--headless", "--seed", "1", "--json", str(file), *PATIENT]
     command += [word for option in (*what.options, *options) for word in ("-o", option)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=RUN_DEADLINE_S)
     said = (done.stdout + done.stderr).decode()
@@ -126,7 +124,7 @@ def restarted(name: str, what: Run, place: Path) -> Result:
 
 def check(result: Result) -> None:
     """Nothing was found wrong, and nothing is missing."""
-    assert result["failures"] == []
+    assert (result["valid"], result["invalid_because"], result["failures"]) == (True, [], [])
     assert (result["delivery"]["lost"], result["delivery"]["duplicate"]) == (0, 0)
     refused = {name for name in result["counters"] if name.startswith("refused.")}
     assert refused <= {conference.OVERTAKEN}
@@ -155,10 +153,6 @@ def test_every_vote_is_counted(result: Result) -> None:
     assert result["asks"]["poll.vote.submit"]["acked"] == 29  # all but the speaker
 
 
-def test_a_vote_spike_that_ends_before_the_poll_says_so(result: Result) -> None:
-    assert "0 of 4 voted" in result["failures"][0]
-
-
 @pytest.mark.parametrize("target", ["livehub", "socketio"])
 def test_every_reaction_is_counted(target: str, result: Result) -> None:
     check(result)
@@ -181,11 +175,6 @@ def test_a_restart_loses_nothing(way: str, result: Result) -> None:
     assert result["counters"]["cuts"] == 30
     assert result["counters"]["recovered"] == 30
     assert result["delivery"]["delivered"] > 0
-
-
-def test_a_restart_must_be_told_how(result: Result) -> None:
-    assert not result["valid"]
-    assert any("-o server-command" in reason for reason in [*result["failures"], *result["invalid_because"]])
 
 
 @pytest.mark.parametrize("target", ["livehub", "socketio"])
@@ -212,7 +201,3 @@ def test_a_conference_adds_up(result: Result) -> None:
 
 def test_a_soak_watches_the_server(result: Result) -> None:
     check(result)
-
-
-def test_a_soak_that_is_too_short_says_so(result: Result) -> None:
-    assert "run it for longer" in result["failures"][0]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from loadtest.settings import Settings, cores, percent, seconds
+from loadtest.settings import Settings, cores, percent, seconds, share
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [("90", 90), ("90s", 90), ("5m", 300), ("1h30m", 5_400), ("1h", 3_600), ("0.5s", 0.5)]
+    ("text", "expected"),
+    [("90", 90), ("90s", 90), ("5m", 300), ("1h30m", 5_400), ("1h", 3_600), ("0.5s", 0.5), ("250ms", 0.25)],
 )
 def test_times_are_locusts(text: str, expected: float) -> None:
     assert seconds(text) == expected
@@ -31,6 +32,14 @@ def test_percentages_and_cores() -> None:
 def test_what_names_no_cores_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="names no cores"):
         cores(text)
+
+
+def test_a_share_of_people_is_at_most_all_of_them() -> None:
+    assert share("100%") == 100.0
+    with pytest.raises(ValueError, match="at most 100%"):
+        share("101")
+    with pytest.raises(ValueError, match="without end"):
+        percent("inf")
 
 
 def test_every_process_gets_the_same_plan_with_a_number_of_its_own() -> None:

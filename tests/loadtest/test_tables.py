@@ -43,3 +43,9 @@ def test_the_delivery_is_told_in_full_and_trouble_is_marked() -> None:
     table = tables.delivery_table(Delivery(expected=10, delivered=9, lost=1))
     assert '<td class="bad">1</td>' in table
     assert table.count('class="zero"') == 2
+
+
+def test_bytes_are_a_figure_once_there_are_any() -> None:
+    (figure,) = tables.bytes_figure({"bytes.in": 1_500_000, "bytes.out": 20_000})
+    assert (figure.value, figure.beside) == ("1.50 MB", "20.0 kB sent")
+    assert tables.bytes_figure({}) == []

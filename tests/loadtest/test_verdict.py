@@ -34,6 +34,26 @@ def test_regressions_and_a_scenarios_own_failures_fail_the_run() -> None:
     assert (failed.level, failed.reasons) == ("bad", ("2 votes were not counted",))
 
 
+def test_what_failed_is_named_with_the_most_frequent_first() -> None:
+    whole = sample.sample(10)
+    counters = {**whole.counters, "failed.connect": 2, "failed.on_start": 1_000, "failed.x": 0}
+    judgement = judge(attrs.evolve(whole, counters=counters))
+    assert (judgement.level, judgement.headline) == ("warn", "Valid run, but something failed")
+    assert judgement.reasons == ("1,002 failed: on_start 1,000, connect 2",)
+
+
+def test_a_server_that_waited_for_its_core_is_a_warning() -> None:
+    whole = sample.sample(10)
+
+    def waiting(share: float) -> Result:
+        return attrs.evolve(whole, timeline=[attrs.evolve(moment, server_wait=share) for moment in whole.timeline])
+
+    assert judge(waiting(0.05)).level == "good"
+    judgement = judge(waiting(0.6))
+    assert (judgement.level, judgement.headline) == ("warn", "Valid run, but on a crowded machine")
+    assert "60% of the time" in judgement.reasons[0]
+
+
 def test_a_run_with_nothing_to_hold_against_it_is_good() -> None:
     assert judge(sample.sample(10)).level == "good"
     assert judge(Result()).headline == "Valid run: nothing was to be delivered"

@@ -9,12 +9,15 @@ from contextlib import asynccontextmanager
 import orjson
 import pytest
 import trio
+from hypothesis import given
+from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from livehub.feature import JSON
 from livehub.ports import Record
 from livehub.rooms import fanout as module
 from livehub.rooms.fanout import Fanout, Published, Told
+from livehub.rooms.peer import Peer
 from livehub.wire.frames import Kind
 from tests.kit import ANNA, Ears, Meter, ears, settle
 
@@ -299,3 +302,123 @@ async def test_what_a_vocabulary_does_not_speak_is_not_sent(studio: Studio) -> N
     studio.fanout.show_variants(studio.fanout.variants(HALL, lambda who: 1), told("foreign", {}), key="k")
     studio.fanout.flush()
     assert client.heard == []
+
+
+async def test_whoever_hears_the_largest_audience_alone_shares_its_write(studio: Studio) -> None:
+    crowd = [studio.listener("hall") for _ in range(20)]
+    both, staff = studio.listener("staff", "hall"), studio.listener("staff")
+    for seq, audiences in enumerate([HALL, ("staff",), HALL, ("staff",), HALL], 1):
+        studio.publish(seq, audiences)
+    studio.fanout.flush()
+    assert all(client.seqs() == [1, 3, 5] and len(client.writes) == 1 for client in crowd)
+    assert len({tuple(map(id, client.writes[0])) for client in crowd}) == 1
+    assert (both.seqs(), len(both.writes)) == ([1, 2, 3, 4, 5], 1)
+    assert (staff.seqs(), len(staff.writes)) == ([2, 4], 1)
+    assert studio.meter.counts["frames"] == 20 * 3 + 5 + 2
+
+
+async def test_a_crowd_is_not_looked_at_one_by_one_for_the_sake_of_a_few(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(50):
+        studio.listener("hall")
+    studio.listener("staff", "hall")
+    looked_at: list[tuple[str, ...]] = []
+    first_heard = studio.fanout._first_heard
+
+    def noted(audiences: tuple[str, ...]) -> dict[Peer, str]:
+        looked_at.append(audiences)
+        return first_heard(audiences)
+
+    monkeypatch.setattr(studio.fanout, "_first_heard", noted)
+    studio.publish(1)
+    studio.publish(2, ("staff",))
+    studio.fanout.flush()
+    assert looked_at == [("staff",)]
+
+
+async def test_facts_views_and_bursts_keep_their_order_across_audiences(studio: Studio) -> None:
+    both, hall = studio.listener("hall", "staff"), studio.listener("hall")
+    studio.publish(1)
+    studio.fanout.show(told("view", {}), key="k")
+    studio.publish(2, ("staff",))
+    studio.fanout.show(told("burst", {}))
+    studio.publish(3, STAFF_AND_HALL)
+    studio.fanout.flush()
+    assert [item.event for item in both.heard] == ["fact 1", "view", "fact 2", "burst", "fact 3"]
+    assert [item.event for item in hall.heard] == ["fact 1", "view", "burst", "fact 3"]
+
+
+async def test_audiences_in_another_order_are_heard_as_their_own_first(studio: Studio) -> None:
+    both = studio.listener("hall", "staff")
+    for seq, audiences in enumerate([("staff", "hall"), ("hall", "staff"), ("hall",), ("staff", "hall")], 1):
+        studio.publish(seq, audiences)
+    studio.fanout.flush()
+    assert [(item.seq, item.payload["as"]) for item in both.heard] == [
+        (1, "staff"),
+        (2, "hall"),
+        (3, "hall"),
+        (4, "staff"),
+    ]
+
+
+async def test_a_reader_shown_out_of_a_crowd_hears_no_more_and_the_crowd_does(studio: Studio) -> None:
+    crowd = [studio.listener("hall", vocabulary=name) for name in ("/a", "/b") * 3]
+    for client in crowd[:2]:
+        client.on_write = lambda client=client: studio.fanout.unsubscribe(client.peer, ["hall"])
+    staff = studio.listener("staff", "hall")
+    for seq, audiences in enumerate([HALL, ("staff",), HALL], 1):
+        studio.publish(seq, audiences)
+    studio.fanout.flush()
+    studio.publish(4)
+    studio.fanout.flush()
+    assert [client.seqs() for client in crowd] == [[1, 3]] * 2 + [[1, 3, 4]] * 4
+    assert staff.seqs() == [1, 2, 3, 4]
+
+
+async def test_the_size_of_audiences_counts_every_listener_of_each(studio: Studio) -> None:
+    for audiences in (("hall",), ("hall", "staff"), ("staff",)):
+        for name in ("/a", "/b"):
+            studio.listener(*audiences, vocabulary=name)
+    assert studio.fanout.size(("hall",)) == 4
+    assert studio.fanout.size(("hall", "staff")) == 8
+    assert studio.fanout.size(("nowhere",)) == 0
+
+
+AUDIENCES = ("hall", "staff", "stage", "user:anna")
+seated = st.lists(
+    st.tuples(st.sampled_from(["/a", "/b"]), st.sets(st.sampled_from(AUDIENCES))), min_size=1, max_size=12
+)
+happens = st.one_of(
+    st.tuples(st.just("fact"), st.lists(st.sampled_from(AUDIENCES), min_size=1, max_size=4, unique=True)),
+    st.tuples(st.just("secret"), st.lists(st.sampled_from(AUDIENCES), min_size=1, max_size=4, unique=True)),
+    st.tuples(st.just("view"), st.sampled_from(AUDIENCES).map(lambda name: [name])),
+)
+
+
+@given(seated, st.lists(st.lists(happens, min_size=1, max_size=8), max_size=4))
+async def test_any_mix_in_one_flush_is_what_each_would_hear_one_by_one(
+    seats: list[tuple[str, set[str]]], flushes: list[list[tuple[str, list[str]]]]
+) -> None:
+    """Against a naive model: each listener goes through all that happened and picks what it hears, as its first."""
+    studio = Studio()
+    clients = [studio.listener(*sorted(audiences), vocabulary=name) for name, audiences in seats]
+    expected: list[list[tuple[str, str]]] = [[] for _ in clients]
+    number = writes = 0
+    for flush in flushes:
+        before = [len(one) for one in expected]
+        for kind, audiences in flush:
+            number += 1
+            if kind == "view":
+                studio.fanout.show(Told(f"view {number}", {"as": ""}, "e-0", 0, "room", audiences[0]), key="k")
+            else:
+                studio.publish(number, tuple(audiences), secret=kind == "secret")
+            for (_, sits), hears in zip(seats, expected, strict=True):
+                first = next((name for name in audiences if name in sits), None)
+                if first is not None and not (kind == "secret" and first != "staff"):
+                    hears.append((f"view {number}", "") if kind == "view" else (f"fact {number}", first))
+        studio.fanout.flush()
+        writes += sum(len(hears) > count for hears, count in zip(expected, before, strict=True))
+    heard = [[(item.event, item.payload["as"]) for item in client.heard] for client in clients]
+    assert heard == expected
+    assert sum(len(client.writes) for client in clients) == writes, "whoever hears anything of a flush gets one write"

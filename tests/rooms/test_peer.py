@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
+
+from livehub.rooms.peer import NOWHERE, Peer
 from livehub.wire.frames import Frame
 from tests.kit import ANNA, Ears, ears
 
@@ -68,3 +71,38 @@ def test_releasing_what_is_not_held_does_nothing() -> None:
 
 def test_a_person_hears_their_own_news() -> None:
     assert ears(ANNA).peer.user_audience == "user:anna"
+
+
+def test_whoever_left_hears_nothing_more() -> None:
+    client = ears(ANNA)
+    client.peer.leave()
+    assert client.peer.gone
+    send(client, "a")
+    client.peer.write_past([frame("b")])
+    assert client.heard == []
+
+
+def test_what_is_held_for_whoever_left_is_dropped() -> None:
+    client = ears(ANNA)
+    client.peer.hold(1_000)
+    send(client, "a")
+    client.peer.leave()
+    send(client, "b")
+    client.peer.release()
+    client.peer.forget_held()
+    send(client, "c")
+    assert client.heard == []
+    assert client.overflows == 0
+
+
+def test_whoever_left_keeps_no_connection_alive() -> None:
+    class Line:
+        outbox = ears(ANNA)
+
+    line = Line()
+    peer = Peer("sid", ANNA, line, list, vocabulary="/a", query={})
+    seen = weakref.ref(line)
+    peer.leave()
+    del line
+    assert seen() is None
+    assert peer.carrier is NOWHERE

@@ -28,6 +28,7 @@ from livehub.feature import (
     payload,
     view,
 )
+from livehub.rooms import views as module
 from livehub.wire.frames import Kind
 from tests.kit import ANNA, BEN, Ears, HubUnderTest, ears, open_hub, person, settle
 from tests.rooms.toys import STAFF, Counter, Table
@@ -266,3 +267,113 @@ async def test_whoever_left_meanwhile_is_not_shown_it(autojump_clock: MockClock)
         hub.store.hold_commits.set()
         await settle()
     assert (len(anna.events("table.count")), ben.events("table.count")) == (1, [])
+
+
+def test_up_to_a_crowd_views_are_shown_as_often_as_they_may_change_and_beyond_it_less_often() -> None:
+    assert pytest.approx(VIEW_EVERY_S) == 2_500 * module.SHOWING_S / module.SHARE_MAX
+    assert pytest.approx(1.0) == 10_000 * module.SHOWING_S / module.SHARE_MAX
+
+
+@pytest.mark.parametrize(("listeners", "period_s"), [(1, VIEW_EVERY_S), (2, VIEW_EVERY_S), (8, 1.0), (40, 5.0)])
+async def test_the_larger_the_audience_the_longer_the_period(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, listeners: int, period_s: float
+) -> None:
+    monkeypatch.setattr(module, "SHOWING_S", 0.0125)  # of 0.1: eight listeners take all of the share for a second
+    async with open_hub(Counters) as hub:
+        crowd = [await joined(hub, ears(person(f"p{number}"))) for number in range(listeners)]
+        shown_s: list[float] = []
+
+        def note() -> None:
+            if crowd[0].heard[-1].event == "c.count":
+                shown_s.append(trio.current_time())
+
+        crowd[0].on_write = note
+        began_s = trio.current_time()
+        while len(shown_s) < 5:
+            await add(hub)
+            await trio.sleep(0.01)
+        assert [at - began_s for at in shown_s] == pytest.approx([period_s * number for number in range(5)], abs=0.011)
+        await trio.sleep(period_s * 2)
+        counts = [client.events("c.count")[-1]["count"] for client in crowd]
+        (feature,) = hub.room().state.features
+        assert isinstance(feature, Counters)
+        assert counts == [feature.counts["a"]] * listeners, "and the latest comes in the end"
+
+
+async def test_the_size_of_its_own_audience_counts(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two of the staff in a crowd of twenty: what only the staff sees keeps its pace."""
+    monkeypatch.setattr(module, "SHOWING_S", 0.0125)
+    async with open_hub(Counters) as hub:
+        for number in range(20):
+            await joined(hub, ears(person(f"p{number}")))
+        staff = await joined(hub, ears(STAFF_MEMBER))
+        for _ in range(100):
+            await add(hub)
+            await trio.sleep(0.01)
+        assert len(staff.events("c.all")) == 4
+        assert len(staff.events("c.count")) == 1
+
+
+def counters(hub: HubUnderTest) -> Counters:
+    (feature,) = hub.room().state.features
+    assert isinstance(feature, Counters)
+    return feature
+
+
+async def test_a_crowd_that_comes_is_shown_what_was_worked_out_once(autojump_clock: MockClock) -> None:
+    async with open_hub(Counters) as hub:
+        await joined(hub, ears(ANNA))
+        await add(hub)
+        await trio.sleep(5)
+        before = counters(hub).computed
+        for number in range(20):
+            late = await joined(hub, ears(person(f"p{number}")))
+            assert late.events("c.count") == [{"name": "a", "count": 1}]
+        assert counters(hub).computed == before + 1
+        await trio.sleep(VIEW_EVERY_S)
+        await joined(hub, ears(BEN))
+        assert counters(hub).computed == before + 2, "after its period it is worked out again"
+
+
+async def test_a_fact_drops_what_newcomers_are_shown(autojump_clock: MockClock) -> None:
+    async with open_hub(Counters) as hub:
+        await joined(hub, ears(ANNA))
+        await add(hub, "a")
+        await add(hub, "b")
+        await trio.sleep(5)
+        for count in range(1, 5):
+            late = await joined(hub, ears(person(f"p{count}")))
+            assert late.events("c.count")[:2] == [{"name": "a", "count": count}, {"name": "b", "count": 1}]
+            before = counters(hub).computed
+            await joined(hub, ears(person(f"q{count}")))
+            assert counters(hub).computed == before
+            await add(hub, "a")
+
+
+async def test_what_newcomers_are_shown_of_their_own_is_not_what_the_first_was(autojump_clock: MockClock) -> None:
+    async with open_hub(Table) as hub:
+        anna, ben = ears(ANNA), ears(BEN)
+        for client in (anna, ben):
+            await hub.do("table.join", {"sessionId": "s1"}, client)
+        await hub.do("table.clink", {}, anna)
+        await trio.sleep(5)
+        again = [ears(who, sid=f"{who.id}'s other device") for who in (ANNA, BEN)]
+        for client in again:
+            await hub.do("table.join", {"sessionId": "s1"}, client)
+    assert [client.events("table.count")[-1]["clinks"] for client in again] == ["1 of wine", None]
+
+
+async def test_what_was_not_saved_is_not_kept_for_newcomers(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_hub(Counters) as hub:
+        await joined(hub, ears(ANNA))
+        await add(hub)
+        await trio.sleep(5)
+        hub.store.fail_commits = True
+        await (await hub.command("session:s1", "c.add", Named("a"))).refusal()
+        await (await hub.ask("c.join", {"sessionId": "s1"}, ears(BEN))).refusal()
+        hub.store.fail_commits = False
+        await trio.sleep(5)
+        late = await joined(hub, ears(person("late")))
+        assert late.events("c.count") == [{"name": "a", "count": 1}]

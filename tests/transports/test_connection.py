@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 import trio
@@ -14,7 +18,7 @@ from livehub.transports.backlog import Outgoing
 from livehub.transports.connection import CLOSE_WAIT_S, CLOSING, Connection, Engine, Handler, Polled, Rejected
 from livehub.transports.deadlines import Deadlines
 from livehub.transports.handshake import EngineSettings, Handshake
-from livehub.transports.outbox import PollOutbox
+from livehub.transports.outbox import PollOutbox, SocketOutbox
 from livehub.wire.frames import BinaryFrame, Frame
 from livehub.wire.packets import Packet, PacketType
 from tests.raw import Application, Heard, Meter
@@ -366,3 +370,86 @@ async def test_who_may_come_is_asked_for_each_new_session(desk: Desk, autojump_c
     assert desk.engine.refuses(CLIENT) is None
     desk.engine.closing = True
     assert desk.engine.refuses(CLIENT) is CLOSING
+
+
+@asynccontextmanager
+async def on_a_socket(desk: Desk) -> AsyncIterator[tuple[Connection, socket.socket]]:
+    """A connection whose client holds the other end of a socket; its open packet is read already."""
+    near, far = trio.socket.socketpair()
+    with near, far:
+        outbox = SocketOutbox(near, SETTINGS.outbox_bytes_max, desk.nursery.start_soon)
+        connection = desk.engine.open(CLIENT, outbox)
+        await far.recv(1_000)
+        with socket.socket(fileno=os.dup(far.fileno())) as client:
+            yield connection, client
+        connection.abort("shutdown")
+
+
+def here(client: socket.socket) -> bytes:
+    """What has come so far; nothing is waited for."""
+    try:
+        return client.recv(1_000)
+    except BlockingIOError:
+        return b"nothing"
+
+
+async def test_what_is_said_at_once_goes_out_together(desk: Desk, autojump_clock: MockClock) -> None:
+    async with on_a_socket(desk) as (connection, client):
+
+        def say() -> None:
+            connection.write(Frame(b"one"))
+            connection.at_once(partial(connection.write, Frame(b"two")))
+            connection.write(BinaryFrame(b"\x03"))
+            assert here(client) == b"nothing"
+
+        connection.at_once(say)
+        assert here(client) == b"\x81\x044one\x81\x044two\x82\x01\x03"
+        connection.write(Frame(b"alone"))
+        assert here(client) == b"\x81\x064alone"
+
+
+async def test_whoever_fails_in_the_middle_has_said_the_first_half(desk: Desk, autojump_clock: MockClock) -> None:
+    async with on_a_socket(desk) as (connection, client):
+
+        def say() -> None:
+            connection.write(Frame(b"one"))
+            raise RuntimeError("on purpose")
+
+        with pytest.raises(RuntimeError, match="on purpose"):
+            connection.at_once(say)
+        connection.write(Frame(b"two"))
+        assert here(client) == b"\x81\x044one\x81\x044two"
+
+
+async def test_a_connection_may_be_closed_by_what_is_said_at_once(desk: Desk, autojump_clock: MockClock) -> None:
+    async with on_a_socket(desk) as (connection, client):
+
+        def say() -> None:
+            connection.write(Frame(b"one"))
+            connection.close("superseded")
+            connection.write(Frame(b"too late"))
+
+        connection.at_once(say)
+        assert here(client) == b"\x81\x044one" + CLOSE_FRAME
+        assert here(client) == b"", "and the end"
+    async with on_a_socket(desk) as (connection, client):
+        connection.at_once(partial(connection.abort, "shutdown"))
+        connection.at_once(partial(connection.write, Frame(b"too late")))
+        assert here(client) == b""
+
+
+async def test_other_outboxes_are_told_one_by_one(desk: Desk, autojump_clock: MockClock) -> None:
+    polling, outbox, _ = desk.polling()
+    arrivals: list[str] = []
+    outbox.arrived = lambda: arrivals.append("arrived")
+
+    def say(connection: Connection) -> None:
+        connection.write(Frame(b"one"))
+        connection.write(Frame(b"two"))
+
+    polling.at_once(partial(say, polling))
+    assert arrivals == ["arrived", "arrived"], "a parked GET is let go by the first"
+    assert outbox.take(1_000) == b"4one\x1e4two"
+    other, carrier, _ = desk.websocket()
+    other.at_once(partial(say, other))
+    assert carrier.payloads == [b"\x81\x044one", b"\x81\x044two"]

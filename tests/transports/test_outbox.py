@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from livehub.transports import outbox as module
 from livehub.transports.backlog import Outgoing, Waiting
 from livehub.transports.outbox import (
     PollOutbox,
@@ -175,6 +178,167 @@ async def test_a_reader_that_left_is_no_error(line: Line) -> None:
     await line.outbox.drained()
     line.outbox.write(fact("nobody hears"))
     assert Waiting.size == 0
+
+
+@pytest.fixture
+def sends(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """What was offered to the kernel, call by call."""
+    calls: list[bytes] = []
+
+    def write(fd: int, data: bytes) -> int:
+        calls.append(data)
+        return os.write(fd, data)
+
+    monkeypatch.setattr(module, "os", SimpleNamespace(write=write))
+    return calls
+
+
+async def test_what_is_written_while_it_is_held_goes_out_in_one_send(line: Line, sends: list[bytes]) -> None:
+    assert line.outbox.hold()
+    line.outbox.write(fact("one"))
+    line.outbox.write_joined([fact("a"), fact("b")], fact("a").framed + fact("b").framed)
+    line.outbox.write(ControlFrame(b"2"))
+    line.outbox.write(WireBytes(b"raw"))
+    assert sends == []
+    line.outbox.release()
+    expected = b"".join(fact(text).framed for text in ("one", "a", "b")) + b"\x81\x012raw"
+    assert sends == [expected]
+    assert await line.reader.recv(100) == expected
+    assert Waiting.size == 0
+    line.outbox.write(fact("at once again"))
+    assert sends[1:] == [fact("at once again").framed]
+
+
+async def test_holding_for_nothing_sends_nothing(line: Line, sends: list[bytes]) -> None:
+    assert line.outbox.hold()
+    line.outbox.release()
+    assert sends == []
+    await line.outbox.drained()
+
+
+async def test_what_is_held_already_is_not_held_again(line: Line) -> None:
+    assert line.outbox.hold()
+    assert not line.outbox.hold()
+    line.outbox.release()
+    assert line.outbox.hold()
+    line.outbox.release()
+
+
+async def test_a_pressed_socket_is_not_held(line: Line) -> None:
+    expected = line.fill()
+    assert not line.outbox.hold()
+    line.outbox.write(fact("one"))
+    expected += fact("one").framed
+    assert await line.read(len(expected)) == expected
+    await line.outbox.drained()
+    assert line.outbox.hold(), "it takes data again"
+    line.outbox.release()
+
+
+async def test_a_socket_that_is_pressed_at_the_release_gets_the_rest_in_order(line: Line) -> None:
+    assert line.outbox.hold()
+    frames = [Frame(bytes((65 + number,)) * 20_000) for number in range(4)]
+    for frame in frames:
+        line.outbox.write(frame)
+    line.outbox.release()
+    assert 0 < Waiting.size < 80_000, "the kernel took some"
+    line.outbox.write(fact("later"))
+    expected = b"".join(frame.framed for frame in [*frames, fact("later")])
+    assert await line.read(len(expected)) == expected
+    await line.outbox.drained()
+    line.outbox.write(fact("direct again"))
+    assert await line.reader.recv(100) == fact("direct again").framed
+
+
+async def test_a_crowd_of_bytes_is_sent_piece_by_piece(
+    line: Line, sends: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SEND_BYTES", 50)
+    frames = [fact("x" * 28) for _ in range(10)]
+    assert line.outbox.hold()
+    for frame in frames:
+        line.outbox.write(frame)
+    line.outbox.release()
+    assert len(sends) == 1, "the rest is for the turns that follow"
+    await line.outbox.drained()
+    assert max(map(len, sends)) <= 50 + len(frames[0].framed)
+    assert b"".join(sends) == b"".join(frame.framed for frame in frames) == await line.read(310)
+
+
+async def test_killed_while_it_is_held_it_sends_nothing(line: Line, sends: list[bytes]) -> None:
+    assert line.outbox.hold()
+    line.outbox.write(fact("one"))
+    line.outbox.kill()
+    assert Waiting.size == 0
+    line.outbox.write(fact("two"))
+    line.outbox.release()
+    assert sends == []
+    assert await line.reader.recv(100) == b""
+    assert not line.outbox.hold()
+
+
+async def test_finished_while_it_is_held_it_sends_that_and_the_end(line: Line, sends: list[bytes]) -> None:
+    assert line.outbox.hold()
+    line.outbox.write(fact("one"))
+    line.outbox.finish()
+    line.outbox.write(fact("too late"))
+    line.outbox.release()
+    assert sends == [fact("one").framed]
+    assert await line.read(100) == fact("one").framed
+
+
+async def test_finished_with_nothing_held_the_end_is_sent_all_the_same(line: Line) -> None:
+    assert line.outbox.hold()
+    line.outbox.finish()
+    line.outbox.release()
+    assert await line.reader.recv(100) == b""
+
+
+async def test_finished_while_it_is_held_and_pressed_it_sends_all_before_the_end(line: Line) -> None:
+    frame = Frame(b"x" * 90_000)
+    assert line.outbox.hold()
+    line.outbox.write(frame)
+    line.outbox.finish()
+    line.outbox.release()
+    assert Waiting.size
+    assert await line.read(1 << 20) == frame.framed
+
+
+async def test_more_than_the_limit_while_it_is_held_calls_for_the_end(line: Line, sends: list[bytes]) -> None:
+    line.outbox.on_full = line.outbox.kill
+    assert line.outbox.hold()
+    for _ in range(3):
+        line.outbox.write(Frame(BIG))
+    line.outbox.release()
+    assert sends == []
+    assert Waiting.size == 0
+    assert await line.reader.recv(100) == b""
+
+
+async def test_a_reader_that_left_while_it_is_held_is_no_error(line: Line) -> None:
+    assert line.outbox.hold()
+    line.outbox.write(fact("one"))
+    line.reader.close()
+    line.outbox.release()
+    assert Waiting.size == 0
+    assert not line.outbox.hold(), "it is over"
+
+
+async def test_drained_waits_for_the_release(line: Line, nursery: trio.Nursery) -> None:
+    done: list[str] = []
+
+    async def wait() -> None:
+        await line.outbox.drained()
+        done.append("drained")
+
+    assert line.outbox.hold()
+    line.outbox.write(fact("one"))
+    nursery.start_soon(wait)
+    await wait_all_tasks_blocked()
+    assert done == []
+    line.outbox.release()
+    await wait_all_tasks_blocked()
+    assert done == ["drained"]
 
 
 class Carrier:

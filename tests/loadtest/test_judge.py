@@ -1,0 +1,67 @@
+"""The end of a run: one result, its verdicts, and the files that were asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from loadtest.judge import judge, write_reports
+from loadtest.measure.book import Book
+from loadtest.measure.recorder import Recorder
+from loadtest.measure.result import Result
+from loadtest.observer import Observer
+from loadtest.settings import Settings
+
+S = 1_000_000_000
+
+
+def result(counts: dict[str, int] | None = None, **settings: Any) -> Result:
+    """Of a run that lasted a second and counted this."""
+    recorder, book = Recorder(), Book(0)
+    for name, number in (counts or {}).items():
+        recorder.count(name, number)
+    for _ in range(200):
+        recorder.latency("ack", "x", 50_000)
+    book.add(0, recorder.take(S), S)
+    asked = Settings(scenario="idle", host="http://127.0.0.1:1", **settings)
+    return judge(asked, book, Observer(asked, book), 1.0, [], [])
+
+
+def test_conditions_are_held_against_the_result() -> None:
+    found = result(fail_if=("ack.p99>10ms", "lost>0"))
+    assert [verdict.holds for verdict in found.conditions] == [True, False]
+    assert found.exit_code == 1
+
+
+def test_a_baseline_is_compared_with(tmp_path: Path) -> None:
+    path = tmp_path / "before.json"
+    now = result()
+    faster = attrs.evolve(now.latencies["ack"]["x"], p50=10_000, p99=10_000)
+    path.write_bytes(attrs.evolve(now, latencies={"ack": {"x": faster}}).to_json())
+    found = result(baseline=path)
+    assert [regression.name for regression in found.regressions] == ["ack[x].p50", "ack[x].p99"]
+    assert found.exit_code == 1
+    assert result(baseline=path, max_regress_percent=500.0).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("counts", "valid"),
+    [({"failed.connect": 9}, False), ({"failed.connect": 9, "connects": 1}, True), ({"connects": 1}, True), ({}, True)],
+)
+def test_a_run_in_which_nobody_got_in_says_nothing(counts: dict[str, int], valid: bool) -> None:
+    assert result(counts).valid is valid
+
+
+def test_only_the_reports_that_were_asked_for_are_written(tmp_path: Path) -> None:
+    plain = Settings(scenario="idle", host="http://127.0.0.1:1")
+    assert write_reports(plain, result()) == []
+    asked = attrs.evolve(plain, json=tmp_path / "r.json", html=tmp_path / "r.html", csv=tmp_path / "r")
+    written = write_reports(asked, result())
+    assert sorted(Path(name).name for name in written) == [
+        "r.html", "r.json", "r_failures.csv", "r_stats.csv", "r_timeline.csv",
+    ]  # fmt: skip
+    assert all(Path(name).stat().st_size for name in written)
+    assert Result.from_json((tmp_path / "r.json").read_bytes()).run.scenario == "idle"

@@ -28,6 +28,10 @@ class _Nowhere:
 NOWHERE = _Nowhere()
 
 
+def _over() -> None:
+    """What a peer that is gone calls when too much is held for it."""
+
+
 class _Held:
     """Keeps what a peer would hear, up to a bound."""
 
@@ -155,6 +159,7 @@ class Peer:
     def leave(self) -> None:
         """It is gone, and hears nothing more."""
         self.gone = True
+        self._overflow = _over
         self.carrier = self._carrier = NOWHERE
 
 

@@ -207,6 +207,8 @@ class Connection:
             self._handler.closed(reason)
         except Exception:
             log.exception("a handler failed at the end of its connection")
+        del self._handler  # with the next line: nothing of an ended connection waits for the garbage collector
+        self.outbox.on_full = _over
 
     def release_get(self) -> None:
         """Let a parked GET go: while an upgrade is under way it is answered with a noop."""
@@ -243,6 +245,10 @@ class Connection:
     def _set_timer(self) -> None:
         self._timer.cancel()
         self._timer = self._engine.deadlines.at(self._heartbeat.due_s, self._tick)
+
+
+def _over() -> None:
+    """What a full outbox calls once its connection has ended."""
 
 
 class Polled:

@@ -99,8 +99,11 @@ def test_whoever_left_keeps_no_connection_alive() -> None:
     class Line:
         outbox = ears(ANNA)
 
+    def overflow() -> None:
+        raise AssertionError("nothing was held")
+
     line = Line()
-    peer = Peer("sid", ANNA, line, list, vocabulary="/a", query={})
+    peer = Peer("sid", ANNA, line, overflow, vocabulary="/a", query={})
     seen = weakref.ref(line)
     peer.leave()
     del line

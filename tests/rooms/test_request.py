@@ -50,7 +50,7 @@ def test_a_seed_is_the_systems_own_128_bits_each_used_once(monkeypatch: pytest.M
         given.append(random.Random(len(given)).randbytes(size))
         return given[-1]
 
-    monkeypatch.setattr(module.os, "urandom", urandom)
+    monkeypatch.setattr("livehub.rooms.request.os.urandom", urandom)
     seeds = module._Seeds()
     drawn = [seeds() for _ in range(module.SEEDS_AT_ONCE)]
     assert len(given) == 1

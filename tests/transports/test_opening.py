@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from livehub.transports.opening import BadHandshake, Opening, handshake_of, read_opening
+from livehub.transports.opening import BadHandshake, Opening, _unusual, handshake_of, read_opening
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # RFC 6455, section 1.3
 ACCEPT = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
@@ -100,3 +103,42 @@ def test_the_handshake_says_the_same_either_way() -> None:
     assert first.query == second.query == {"EIO": "4", "transport": "websocket"}
     assert first.headers == {name: value for name, value in second.headers.items() if name != "sec-websocket-protocol"}
     assert first.address == second.address == "192.0.2.7"
+
+
+@pytest.mark.parametrize(
+    "request_head",
+    [
+        head(),
+        head({"Host": None}),
+        head({}, "Host: other.example"),
+        head({"Connection": ", ,Upgrade,"}),
+        head({"Connection": "close"}, "Connection: upgrade"),
+        head({"Sec-WebSocket-Key": KEY + " "}),
+        head({"Sec-WebSocket-Extensions": ";;"}),
+        head({"Expect": "100-continue"}),
+        head({}, *(f"X-{number}: x" for number in range(123))),  # 128 fields: as many as there may be
+    ],
+)
+def test_what_is_read_quickly_is_what_the_library_reads(request_head: bytes) -> None:
+    quick, slow = read_opening(request_head), _unusual(request_head)
+    assert not by_library(quick)
+    assert (quick.target, list(quick.headers)) == (slow.target, list(slow.headers))
+    for answer in (quick.answer(), slow.answer()):
+        assert answer.startswith(b"HTTP/1.1 101 ")
+        assert b"Sec-WebSocket-Accept: " + ACCEPT + b"\r\n" in answer
+
+
+VALUES = st.text(st.characters(min_codepoint=0x20, max_codepoint=0xFF, exclude_characters="\x7f"), max_size=20)
+
+
+@given(st.lists(st.tuples(st.text("abcXYZ019-_.!~", min_size=1, max_size=12), VALUES), max_size=8), st.randoms())
+def test_any_fields_beside_the_usual_are_read_as_the_library_reads_them(
+    more: list[tuple[str, str]], dice: random.Random
+) -> None:
+    lines = [f"{name}: {value}" for name, value in [*USUAL.items(), *((f"X-{name}", value) for name, value in more)]]
+    dice.shuffle(lines)
+    request_head = "\r\n".join(["GET /socket.io/?EIO=4 HTTP/1.1", *lines, "", ""]).encode("latin-1")
+    slow = _unusual(request_head)
+    quick = read_opening(request_head)
+    assert (quick.target, list(quick.headers)) == (slow.target, list(slow.headers))
+    assert by_library(quick) or quick.key == KEY

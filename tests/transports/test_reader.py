@@ -109,3 +109,48 @@ def test_within_a_fragmented_message_the_library_stays() -> None:
     reader = Reader(LIMIT)
     reader.receive(frame_bytes(TEXT, b"a", fin=False))
     assert reader._protocol is not None
+
+
+def stretched(size_bytes: int, payload: bytes) -> bytes:
+    """A frame whose size is written in more bytes than it needs."""
+    code, form = {2: (0xFE, "!H"), 8: (0xFF, "!Q")}[size_bytes]
+    short = frame_bytes(TEXT, payload)
+    return bytes((short[0], code)) + struct.pack(form, len(payload)) + short[2:]
+
+
+@pytest.mark.parametrize("size_bytes", [2, 8])
+def test_a_size_may_be_written_at_length(size_bytes: int) -> None:
+    data = stretched(size_bytes, b"hello") + frame_bytes(TEXT, b"a")
+    assert read(data, []) == (["hello", "a"], b"", False) == read_by_library(data)
+    assert read(data, list(range(1, len(data)))) == (["hello", "a"], b"", False)
+
+
+@pytest.mark.parametrize("size", [LIMIT + 1, 1 << 20, (1 << 63) - 1, 1 << 63, (1 << 64) - 1])
+def test_what_is_too_large_is_told_so_at_its_head(size: int) -> None:
+    told, answered, ended = read(frame_bytes(TEXT, b"a") + b"\x81\xff" + struct.pack("!Q", size) + b"mask", [])
+    assert (told, ended) == (["a"], True)
+    assert answered[:4] == b"\x88" + answered[1:2] + struct.pack("!H", 1009)
+
+
+def test_half_a_frame_is_kept_and_a_whole_one_is_not() -> None:
+    reader = Reader(LIMIT)
+    whole = frame_bytes(TEXT, b"hello")
+    assert reader.receive(whole + whole[:3]) == []
+    assert reader.messages == ["hello"]
+    assert reader._rest == whole[:3]
+    reader.messages.clear()
+    assert reader.receive(whole[3:]) == []
+    assert reader.messages == ["hello"]
+    assert reader._rest is None
+
+
+def test_many_messages_of_one_read_are_popped_in_order() -> None:
+    reader = Reader(LIMIT)
+    reader.receive(b"".join(frame_bytes(TEXT, b"%d" % number) for number in range(100)))
+    assert [reader.messages.pop() for _ in range(100)] == [str(number) for number in range(100)]
+
+
+def test_empty_pieces_make_an_empty_message() -> None:
+    data = frame_bytes(TEXT, fin=False) + frame_bytes(CONT, fin=False) + frame_bytes(CONT)
+    assert read(data, []) == ([""], b"", False)
+    assert read(data + frame_bytes(BINARY), []) == (["", b""], b"", False)

@@ -24,7 +24,8 @@ from livehub.wire.frames import Frame, Kind
 
 PENDING_BYTES_MAX = 256 * 1024
 """Beyond this a tick does not wait: joined frames must stay far below an outbox's bound."""
-
+REPLAYED_FRAMES_MAX = 4_096
+"""Frames of replays that are kept for whoever comes next; about 1 kB each."""
 
 log = logging.getLogger(__name__)
 
@@ -119,6 +120,7 @@ class Fanout:
         self._pending_bytes = 0
         self._first_waiting: int | None = None  # seq of the oldest fact that waits
         self._last_flush_s = float("-inf")
+        self._replayed: dict[tuple[str, int, str], Frame | None] = {}  # by vocabulary, seq and audience
         self._wake = trio.Event()
 
     def offset(self, seq: int) -> str:
@@ -214,17 +216,30 @@ class Fanout:
             self.flush()
             self._write([Frame(text, kind=kind, key=full)], [peer])
 
-    def render(
-        self, vocabulary: str, records: Sequence[Record], own: Callable[[Record, JSON], JSON]
-    ) -> Iterator[Frame]:
-        """Facts from the log as this vocabulary shows them to somebody; `own` is what is theirs of each."""
-        speak = self._vocabularies[vocabulary].fact
+    def render(self, vocabulary: str, records: Sequence[Record], own: Callable[[Record], JSON]) -> Iterator[Frame]:
+        """Facts from the log as this vocabulary shows them to somebody; `own` is what is theirs of each.
+
+        A crowd that comes back missed the same facts: what is nobody's own is rendered for the first of them.
+        """
         for record in records:
-            data = orjson.loads(record.data)
-            offset = self.offset(record.seq)
-            told = Told(record.kind, data, offset, record.at_ms, record.room, record.audience, own(record, data))
-            if (text := speak(told)) is not None:
-                yield Frame(text)
+            mine = own(record)
+            if mine is not NOBODYS:
+                frame = self._rendered(vocabulary, record, mine)
+            else:
+                key = (vocabulary, record.seq, record.audience)
+                if key not in self._replayed:
+                    if len(self._replayed) >= REPLAYED_FRAMES_MAX:
+                        del self._replayed[next(iter(self._replayed))]
+                    self._replayed[key] = self._rendered(vocabulary, record, NOBODYS)
+                frame = self._replayed[key]
+            if frame is not None:
+                yield frame
+
+    def _rendered(self, vocabulary: str, record: Record, mine: JSON) -> Frame | None:
+        offset, data = self.offset(record.seq), orjson.loads(record.data)
+        told = Told(record.kind, data, offset, record.at_ms, record.room, record.audience, mine)
+        text = self._vocabularies[vocabulary].fact(told)
+        return None if text is None else Frame(text)
 
     async def run(self) -> None:
         """Flush what waits: at once after a quiet tick, else at the end of the tick."""

@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass
 from functools import partial
 
+import orjson
 import trio
 
 from livehub.feature import JSON
@@ -165,10 +166,12 @@ class Recovery:
         if chunk:
             peer.write_past(chunk)
 
-    def _own(self, peer: Peer, record: Record, data: dict[str, JSON]) -> JSON:
+    def _own(self, peer: Peer, record: Record) -> JSON:
         """What is this peer's own of a missed fact: only the fact's room can tell, which is open if the peer sits."""
         room = self._house.rooms.get(record.room)
-        own = None if room is None else room.state.own_of_fact(record.kind, data)
+        if room is None or not room.state.has_own(record.kind):
+            return NOBODYS
+        own = room.state.own_of_fact(record.kind, orjson.loads(record.data))
         return NOBODYS if own is None else own(peer.person)
 
     def _withdraw(self, peer: Peer) -> None:

@@ -135,6 +135,10 @@ class State:
         """What of a view is each person's own; None for most views."""
         return None if view.own is None else partial(getattr(self.views[view, key], view.own.method), key)
 
+    def has_own(self, kind: str) -> bool:
+        """Whether something of a fact's event is each person's own."""
+        return kind in self._own
+
     def own_of_fact(self, kind: str, data: dict[str, JSON]) -> Callable[[Person], JSON] | None:
         """What of a fact's event is each person's own; None for most facts."""
         found = self._own.get(kind)

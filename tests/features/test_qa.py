@@ -731,5 +731,5 @@ async def replayed(hub: HubUnderTest, client: Ears) -> list[tuple[str, JSON]]:
     records = await hub.store.replay(
         dict.fromkeys(client.peer.seats["session:s1"].audiences, 0), upto=hub.store.head, limit=1_000
     )
-    frames = hub.fanout.render(client.peer.vocabulary, records, lambda record, data: {})
+    frames = hub.fanout.render(client.peer.vocabulary, records, lambda record: {})
     return [(item.event, item.payload) for item in map(heard, frames)]

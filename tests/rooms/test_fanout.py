@@ -263,7 +263,7 @@ async def test_facts_from_the_log_are_shown_as_they_were(studio: Studio) -> None
         Record(1, "r", "fact 1", 0, b'{"n":1,"secret":true}', "staff"),
         Record(2, "r", "fact 2", 0, b'{"secret":true}', "hall"),
     ]
-    frames = studio.fanout.render("/a", records, lambda record, data: None)
+    frames = studio.fanout.render("/a", records, lambda record: None)
     assert [frame.text for frame in frames] == [client.heard[0].frame.text]
 
 

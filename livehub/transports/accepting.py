@@ -19,6 +19,22 @@ ACCEPTS_PER_TURN = 64
 PAUSE_S = 0.1
 """When the system has nothing left for a connection: it is asked again, and those who wait still do."""
 EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS))
+OF_THE_NEW_ONE = frozenset(
+    (
+        errno.ECONNABORTED,
+        errno.EPERM,
+        errno.EPROTO,
+        errno.ENOPROTOOPT,
+        errno.EOPNOTSUPP,
+        errno.ENETDOWN,
+        errno.ENETUNREACH,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+        errno.ENONET,
+        errno.ETIMEDOUT,
+    )
+)
+"""It went away while it waited, or a firewall forbids it: accept(2), on errors of the new socket."""
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +62,8 @@ def _take(waiting: socket.socket, serve: Callable[[trio.SocketStream], Awaitable
             if error.errno in EXHAUSTED:
                 log.warning("no more connections for now: %s", error.strerror)
                 return False
-            continue  # it went away while it waited (accept(2), on errors of the new socket)
+            if error.errno not in OF_THE_NEW_ONE:
+                raise
+            continue
         nursery.start_soon(serve, trio.SocketStream(trio.socket.from_stdlib_socket(taken)))
     return True

@@ -23,11 +23,14 @@ from livehub.wire.packets import BAD_REQUEST, FORBIDDEN, UNKNOWN_SID, EngineErro
 HEAD_END = b"\r\n\r\n"
 ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
 FIELDS_MAX = 128
+LINE_BYTES_MAX = 8_192
+ONCE = frozenset(("connection", "upgrade"))
 UNUSUAL = frozenset(("content-length", "sec-websocket-protocol", "transfer-encoding"))
 SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
 
 _REQUEST_LINE = re.compile(rb"GET ([!-~]+) HTTP/1\.1\r\n")
 _FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\x20-\x7e\x80-\xff]*?)[ \t]*\r\n")
+_TOKENS = re.compile(r"[A-Za-z-]+(?:[ \t]*,[ \t]*[A-Za-z-]+)*")
 _KEY = re.compile(r"[A-Za-z0-9+/]{21}[AQgw]==")  # 16 bytes in base64
 
 _quiet = logging.getLogger("livehub.websockets")
@@ -72,7 +75,7 @@ def read_opening(head: bytes) -> Opening:
 def _usual(head: bytes) -> Opening | None:
     """A request as stock clients write it; None when anything about it is not so."""
     first = _REQUEST_LINE.match(head)
-    if first is None:
+    if first is None or first.end() > LINE_BYTES_MAX:
         return None
     headers: list[tuple[str, str]] = []
     said: dict[str, str] = {}
@@ -81,21 +84,21 @@ def _usual(head: bytes) -> Opening | None:
         name, value = field[1].decode("ascii"), field[2].decode("latin-1")
         headers.append((name, value))
         key = name.lower()
-        if key in said and key.startswith("sec-websocket-"):
+        if (key in said and (key in ONCE or key.startswith("sec-websocket-"))) or len(field[0]) > LINE_BYTES_MAX:
             return None
         said[key] = value
         at = field.end()
     if at != end or len(headers) > FIELDS_MAX or not said.keys().isdisjoint(UNUSUAL):
         return None
-    asks = said.get("upgrade", "").lower() == "websocket" and "upgrade" in _words(said.get("connection", ""))
+    asks = said.get("upgrade", "").lower() == "websocket" and _asks_for_upgrade(said.get("connection", ""))
     key = said.get("sec-websocket-key", "")
     if not asks or said.get("sec-websocket-version") != "13" or _KEY.fullmatch(key) is None:
         return None
     return Opening(first[1].decode("ascii"), headers, key)
 
 
-def _words(text: str) -> list[str]:
-    return [word.strip() for word in text.lower().split(",")]
+def _asks_for_upgrade(connection: str) -> bool:
+    return _TOKENS.fullmatch(connection) is not None and "upgrade" in re.split(r"[ \t]*,[ \t]*", connection.lower())
 
 
 def _unusual(head: bytes) -> Opening:

@@ -55,6 +55,7 @@ class SocketOutbox:
         "_drained",
         "_fd",
         "_finishing",
+        "_holding",
         "_limit",
         "_over",
         "_socket",
@@ -73,6 +74,7 @@ class SocketOutbox:
         self._closed = False
         self._finishing = False
         self._over = False  # closed or finishing
+        self._holding = False
 
     def write(self, frame: Outgoing) -> None:
         """Send a frame, without waiting."""
@@ -102,10 +104,12 @@ class SocketOutbox:
         if self._backlog is not None or self._closed:
             return False
         self._backlog = Backlog(self._limit)
+        self._holding = True
         return True
 
     def release(self) -> None:
         """Send what was gathered."""
+        self._holding = False
         self._send_some()
         if self._backlog:
             self._spawn(self._drain)
@@ -149,7 +153,7 @@ class SocketOutbox:
         for frame in frames:
             if self._backlog is None or self._finishing:
                 return
-            if frame.kind is not Kind.BURST and not self._backlog.add(frame):
+            if (frame.kind is not Kind.BURST or self._holding) and not self._backlog.add(frame):
                 self.on_full()
                 return
 

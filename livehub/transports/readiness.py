@@ -66,7 +66,7 @@ class Readiness:
 
     def forget(self, fd: int) -> None:
         """Watch it no more. To be called before it is closed: its number is another socket's soon after."""
-        if self._sockets.pop(fd, None) is not None:
+        if self._sockets.pop(fd, None) is not None and not self._epoll.closed:
             self._epoll.unregister(fd)
 
     async def run(self) -> None:

@@ -103,13 +103,13 @@ def no_more_files() -> Iterator[None]:
 
 
 def trouble(monkeypatch: pytest.MonkeyPatch, *numbers: int) -> list[int]:
-    """The next calls of accept fail with these; what is still to come of them."""
+    """The next calls of accept fail with these, 0 being none; what is still to come of them."""
     to_come = list(numbers)
 
     class Flaky(socket.socket):
         def accept(self) -> tuple[socket.socket, object]:
-            if to_come:
-                number = to_come.pop(0)
+            number = to_come.pop(0) if to_come else 0
+            if number:
                 raise OSError(number, os.strerror(number))
             return super().accept()
 
@@ -211,13 +211,13 @@ async def test_whatever_the_system_lacks_it_is_asked_again_after_a_pause(
 async def test_a_connection_that_failed_while_it_waited_holds_up_nobody(
     door: Door, mock_clock: MockClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, number: int
 ) -> None:
-    trouble(monkeypatch, number, number)
+    trouble(monkeypatch, 0, number, number, 0, number)
     for _ in range(3):
         door.knock()
     door.open()
     await wait_all_tasks_blocked()
     assert len(door.served) == 3, "without a pause: the clock stands still"
-    assert len(set(door.served_in)) == 1
+    assert len(set(door.served_in)) == 1, "in the turn of the one before it"
     assert warnings(caplog) == []
 
 
@@ -260,3 +260,14 @@ async def test_cancellation_closes_the_listener_and_no_connection(
     assert len(door.served) == (1 if begins == "while it waits" else 0)
     for stream in door.served:
         await stream.send_all(b"still served")
+
+
+async def test_a_listener_that_is_broken_ends_and_does_not_spin(nursery: trio.Nursery) -> None:
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    listener.socket.shutdown(socket.SHUT_RDWR)
+
+    async def serve(stream: trio.SocketStream) -> None:
+        raise AssertionError
+
+    with pytest.raises(OSError, match="Invalid argument"):
+        await accept(listener, serve, nursery)

@@ -313,3 +313,11 @@ async def test_an_answer_may_come_while_the_application_is_busy() -> None:
         server.application.clients[0].write("meanwhile")
         assert await client.hear() == "4meanwhile"
         let.set()
+
+
+async def test_cancelling_the_listener_logs_no_connection_as_failed(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        async with serving() as server:
+            for _ in range(3):
+                await server.websocket()
+    assert caplog.records == []

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livehub.transports.opening import BadHandshake, Opening, _unusual, handshake_of, read_opening
+from livehub.transports.opening import BadHandshake, Opening, _unusual, _usual, handshake_of, read_opening
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # RFC 6455, section 1.3
 ACCEPT = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
@@ -108,11 +108,24 @@ def test_the_handshake_says_the_same_either_way() -> None:
 @pytest.mark.parametrize(
     "request_head",
     [
+        head({"Upgrade": "foo"}, "Upgrade: websocket"),
+        head({"Connection": "close"}, "Connection: upgrade"),
+        head({"Connection": ", ,Upgrade,"}),
+        head({"Connection": "Upgrade, a b"}),
+        head({"X-Long": "x" * 9_000}),
+        head(target="/" + "x" * 9_000),
+    ],
+)
+def test_what_the_library_may_see_otherwise_is_left_to_it(request_head: bytes) -> None:
+    assert _usual(request_head) is None
+
+
+@pytest.mark.parametrize(
+    "request_head",
+    [
         head(),
         head({"Host": None}),
         head({}, "Host: other.example"),
-        head({"Connection": ", ,Upgrade,"}),
-        head({"Connection": "close"}, "Connection: upgrade"),
         head({"Sec-WebSocket-Key": KEY + " "}),
         head({"Sec-WebSocket-Extensions": ";;"}),
         head({"Expect": "100-continue"}),

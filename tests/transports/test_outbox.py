@@ -526,3 +526,14 @@ async def test_everything_moves_to_the_websocket_in_order(poll: PollOutbox, line
     assert not poll
     poll.write(fact("too late"))
     assert not poll
+
+
+async def test_a_burst_within_a_hold_is_not_dropped(nursery: trio.Nursery) -> None:
+    near, far = trio.socket.socketpair()
+    with near, far:
+        outbox = SocketOutbox(near, LIMIT, nursery.start_soon)
+        outbox.hold()
+        outbox.write(fact("first"))
+        outbox.write(burst("boom"))
+        outbox.release()
+        assert (await far.recv(100)).endswith(burst("boom").framed)

@@ -250,6 +250,27 @@ async def test_full_reads_go_on_without_another_edge(
     assert taker.taken[-1] == b"later"
 
 
+async def test_whoever_waits_after_a_full_read_is_not_left_waiting(readiness: Readiness, pair: Pair) -> None:
+    """Half a frame may be all that was read: then nothing is taken before the next wait, and no edge is to come."""
+    pair.far.sendall(bytes(2 * RECEIVE_BYTES + 1))
+    incoming = SocketIncoming(pair.fd, readiness)
+    sizes = []
+    for _ in range(3):
+        await incoming.wait()
+        sizes.append(len(incoming.take() or b""))
+    assert sizes == [RECEIVE_BYTES, RECEIVE_BYTES, 1]
+
+
+async def test_whoever_waits_between_the_data_and_the_end_is_not_left_waiting(readiness: Readiness, pair: Pair) -> None:
+    incoming = SocketIncoming(pair.fd, readiness)
+    pair.far.send(b"half a frame")
+    pair.far.close()
+    await incoming.wait()
+    assert incoming.take() == b"half a frame"
+    await incoming.wait()
+    assert incoming.take() == b""
+
+
 @pytest.mark.parametrize("goes", [lambda pair: pair.far.shutdown(socket.SHUT_WR), lambda pair: pair.far.close()])
 @pytest.mark.parametrize("size", [1, RECEIVE_BYTES - 1, RECEIVE_BYTES, RECEIVE_BYTES + 1, 0])
 async def test_data_and_the_end_in_one_event_are_both_heard(
@@ -448,3 +469,15 @@ async def test_when_it_ends_its_epoll_is_closed() -> None:
         await wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
     assert readiness._epoll.closed
+
+
+async def test_what_is_watched_may_be_forgotten_after_the_end() -> None:
+    readiness = Readiness()
+    near, far = socket.socketpair()
+    with near, far:
+        readiness.add(near.fileno())
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(readiness.run)
+            await wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+        readiness.forget(near.fileno())

@@ -22,6 +22,7 @@ from livehub.errors import Unavailable
 from livehub.ports import Entry, KeyRecord, Meter, Record, SeatRecord, TellRecord, TimerRecord
 from livehub.stores import reads
 from livehub.stores.directory import LOG_NAME, lock
+from livehub.stores.readers import Readers
 from livehub.stores.rows import write
 from livehub.stores.schema import Durability, Identity, end_run, open_log, open_reader
 from livehub.stores.thread import Job, Thread
@@ -52,10 +53,9 @@ class SqliteStore(Writer):
         super().__init__(identity.last_seq, meter, queue_max_entries, batch_max_entries)
         self._connection = connection
         self._identity = identity
-        self._readers = list(readers)
+        self._readers = Readers(readers)
         self._thread = Thread(THREAD_NAME)
         self._commit: Job[frozenset[int]] | None = None
-        self._reading = trio.CapacityLimiter(len(readers))
         self._abandoned = False  # a commit outlasted the closing deadline: its thread still has the connection
 
     @property
@@ -136,15 +136,8 @@ class SqliteStore(Writer):
         return pruned
 
     async def _read(self, job: Callable[[apsw.Connection], T]) -> T:
-        def run() -> T:
-            connection = self._readers.pop()  # there is one: as many readers as tokens
-            try:
-                return job(connection)
-            finally:
-                self._readers.append(connection)
-
         try:
-            return await trio.to_thread.run_sync(run, limiter=self._reading)
+            return await self._readers.run(job)
         except apsw.Error as error:
             log.error("the log cannot be read: %s", error)  # noqa: TRY400 - SQLite's text is the cause
             raise Unavailable from error
@@ -245,8 +238,7 @@ class SqliteStore(Writer):
             os.close(descriptor)
 
     def _close_files(self) -> None:
-        for reader in self._readers:
-            reader.close()
+        self._readers.close()
         try:
             end_run(self._connection)
             self._connection.execute("pragma wal_checkpoint(truncate)").fetchall()

@@ -212,8 +212,7 @@ async def test_a_log_that_cannot_be_read_says_unavailable(tmp_path: Path, caplog
     async with open_desk("sqlite", tmp_path) as desk:
         assert isinstance(desk.store, SqliteStore)
         await desk.save(ONE)
-        for reader in desk.store._readers:
-            reader.close()
+        desk.store._readers.close()
         with pytest.raises(Unavailable):
             await desk.store.read("room", 0, 10)
         assert "the log cannot be read" in caplog.text

@@ -27,7 +27,8 @@ SECRET_BYTES = 32
 CHECKED_FILE_MAX_BYTES = 64 * 1024 * 1024  # a larger one would hold up the start for seconds
 WAL_CHECKPOINT_PAGES = 4_000  # 16 MiB: the pause for a checkpoint comes a quarter as often as by default
 WAL_KEPT_MAX_BYTES = 64 * 1024 * 1024
-WRITER_CACHE_KIB = 16 * 1024
+WRITER_CACHE_KIB = 4 * 1024  # the system keeps the file's pages, too; 16 MiB took half an hour to fill: not flat
+READER_CACHE_KIB = 512
 BUSY_TIMEOUT_MS = 5_000  # somebody's sqlite3 shell
 STATEMENTS_CACHED = 256
 
@@ -113,6 +114,7 @@ def open_reader(file: Path) -> apsw.Connection:
     connection = apsw.Connection(os.fspath(file), flags=apsw.SQLITE_OPEN_READONLY)
     connection.set_busy_timeout(BUSY_TIMEOUT_MS)
     connection.pragma("temp_store", "memory")
+    connection.pragma("cache_size", -READER_CACHE_KIB)
     return connection
 
 

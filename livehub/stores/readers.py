@@ -7,7 +7,7 @@ comes back, each of them wants two reads: those that wait for a free reader shar
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import apsw
 import trio
@@ -51,19 +51,19 @@ class Readers:
         self._connections = list(connections)
         self._turns = trio.CapacityLimiter(len(connections))
         self._threads = trio.CapacityLimiter(len(connections))
-        self._wishes: list[_Wish[object]] = []
+        self._wishes: list[_Wish[Any]] = []
 
     async def run(self, read: Callable[[apsw.Connection], T]) -> T:
         """What `read` returns or raises, of what is committed by now. It runs in a thread."""
         wish = _Wish(read)
-        self._wishes.append(wish)  # type: ignore[arg-type]  # whatever it reads, it is given to this task alone
+        self._wishes.append(wish)
         try:
             async with self._turns:
                 if not wish.taken:
                     await self._hop()
         finally:
             if not wish.taken:
-                self._wishes.remove(wish)  # type: ignore[arg-type]  # as above
+                self._wishes.remove(wish)
         await wish.granted.wait()
         return wish.result()
 
@@ -82,7 +82,7 @@ class Readers:
         for wish in batch:
             wish.granted.set()
 
-    def _grant(self, batch: Sequence[_Wish[object]]) -> None:
+    def _grant(self, batch: Sequence[_Wish[Any]]) -> None:
         connection = self._connections.pop()  # there is one: as many as turns
         try:
             for wish in batch:

@@ -17,7 +17,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from tests.endtoend.crowd import frame_end
+from loadtest.bench.wire import frame_end
 from tests.endtoend.wire import UPGRADE, WEBSOCKET, masked
 from tests.harness import Server
 

@@ -12,6 +12,7 @@ import time
 from contextlib import suppress
 from uuid import uuid4
 
+from loadtest.bench.wire import frame_end
 from tests.endtoend.wire import UPGRADE, WEBSOCKET, masked
 from tests.harness import Server
 
@@ -87,18 +88,6 @@ class Reader:
             piece = self.socket.recv(RECEIVE_BYTES)
             assert piece, said
             said += piece
-
-
-def frame_end(data: bytes, at: int) -> tuple[int, int] | None:
-    """Where the payload of the frame at `at` starts and ends, if all of it is there."""
-    if len(data) < at + 2:
-        return None
-    size, start = data[at + 1], at + 2
-    if size == 126:
-        size, start = int.from_bytes(data[at + 2 : at + 4], "big"), at + 4
-    elif size == 127:
-        size, start = int.from_bytes(data[at + 2 : at + 10], "big"), at + 10
-    return (start, start + size) if len(data) >= start + size else None
 
 
 def pour(readers: list[Reader], messages: int, deadline_s: float) -> None:

@@ -26,7 +26,7 @@ from functools import lru_cache, partial
 from http.client import HTTPConnection
 from typing import Any
 
-from tests.endtoend.crowd import frame_end
+from loadtest.bench.wire import frame_end
 from tests.endtoend.wire import UPGRADE, WEBSOCKET, masked
 from tests.harness import Server
 

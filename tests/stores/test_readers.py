@@ -42,6 +42,10 @@ def number(value: int) -> Callable[[apsw.Connection], int]:
     return read
 
 
+async def ask(readers: Readers, which: int, found: list[int]) -> None:
+    found.append(await readers.run(number(which)))
+
+
 async def test_a_read_brings_what_it_read() -> None:
     readers = Readers([apsw.Connection(":memory:")])
     assert await readers.run(number(7)) == 7
@@ -85,13 +89,10 @@ async def test_those_who_wait_share_the_next_hop(nursery: trio.Nursery, monkeypa
     await gate.began.wait()
     found: list[int] = []
 
-    async def ask(which: int) -> None:
-        found.append(await readers.run(number(which)))
-
     count = 2 * READS_PER_HOP + 1
     async with trio.open_nursery() as asking:
         for which in range(count):
-            asking.start_soon(ask, which)
+            asking.start_soon(ask, readers, which, found)
         await wait_all_tasks_blocked()
         gate.go()
     assert sorted(found) == list(range(count))
@@ -104,15 +105,12 @@ async def test_who_gives_up_takes_nothing_from_the_others(nursery: trio.Nursery)
     await gate.began.wait()
     found: list[int] = []
 
-    async def ask(which: int) -> None:
-        found.append(await readers.run(number(which)))
-
     async with trio.open_nursery() as asking:
         with trio.CancelScope() as given_up:
             async with trio.open_nursery() as fickle:
-                fickle.start_soon(ask, 1)
+                fickle.start_soon(ask, readers, 1, found)
                 await wait_all_tasks_blocked()
-                asking.start_soon(ask, 2)
+                asking.start_soon(ask, readers, 2, found)
                 await wait_all_tasks_blocked()
                 given_up.cancel()
         gate.go()
@@ -126,15 +124,12 @@ async def test_who_gives_up_within_a_hop_leaves_it_to_the_others(nursery: trio.N
     await first.began.wait()
     found: list[int] = []
 
-    async def ask(which: int) -> None:
-        found.append(await readers.run(number(which)))
-
     async with trio.open_nursery() as asking:
         with trio.CancelScope() as given_up:
             async with trio.open_nursery() as fickle:
                 fickle.start_soon(readers.run, second.block)
                 await wait_all_tasks_blocked()
-                asking.start_soon(ask, 2)
+                asking.start_soon(ask, readers, 2, found)
                 await wait_all_tasks_blocked()
                 first.go()
                 await second.began.wait()

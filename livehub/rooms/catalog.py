@@ -9,6 +9,7 @@ from typing import Any
 
 from livehub.feature import EVERYONE, JSON, Command, Emits, Feature, Own
 from livehub.rooms.audiences import as_part
+from livehub.rooms.bindings import Bindings, bind
 
 
 class DeclarationError(TypeError):
@@ -48,6 +49,7 @@ class Catalog:
         self.share_emails = share_emails
         for feature in features:
             self._add(feature)
+        self._bindings: dict[str, Bindings] = {}
         self.beats = {
             seconds
             for kind in self.features.values()
@@ -62,6 +64,12 @@ class Catalog:
             settings = self.settings.get(feature.name) or (feature.Settings() if feature.Settings else None)
             built.append(feature(room_id=room_id, settings=settings, share_emails=self.share_emails))
         return built
+
+    def bindings(self, kind: str) -> Bindings:
+        """What the methods of a room of this kind answer."""
+        if kind not in self._bindings:
+            self._bindings[kind] = bind(self.features[kind])
+        return self._bindings[kind]
 
     def seats(self, kind: str, can: Callable[[str], bool]) -> tuple[str, ...]:
         """Parts of a room of this kind where somebody with these permissions sits, the most privileged first."""

@@ -9,24 +9,18 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 import orjson
 
 from livehub.declared import View
-from livehub.feature import JSON, Ask, Burst, Effect, Fact, Feature, Outcome, Own, Person
+from livehub.feature import JSON, Ask, Burst, Effect, Fact, Feature, Outcome, Person
 from livehub.ports import Record
 from livehub.rooms.audiences import full_name
 from livehub.rooms.catalog import Catalog
 
 FACTS_PER_ASK_MAX = 1_000
 """Features answer each other's facts; two that never stop are a defect, found before it fills the log."""
-
-HOOKS = ("came", "went", "reopened", "snapshot", "welcome")
-"""What few of a room's features do: everybody who comes asks for it, so the others are not asked."""
-
-Apply: TypeAlias = Callable[[dict[str, JSON], int], None]
-Listen: TypeAlias = Callable[[dict[str, JSON], Ask[Any]], Outcome]
 
 
 class BrokenState(Exception):
@@ -58,14 +52,7 @@ class State:
         self.features: list[Feature] = catalog.build(kind, room_id)
         self.exists = False
         self.views: dict[tuple[View, str], Feature] = {}  # every view there is something to show of
-        self._methods: dict[str, Callable[[Ask[Any]], Outcome]] = {}
-        self._applies: dict[str, list[Apply]] = {}
-        self._listens: dict[str, list[Listen]] = {}
-        self._viewed: dict[str, list[tuple[View, Feature]]] = {}
-        self._own: dict[str, tuple[Feature, Own]] = {}
-        self._doing = {hook: [one for one in self.features if _does(one, hook)] for hook in HOOKS}
-        for feature in self.features:
-            self._bind(feature)
+        self._bound = catalog.bindings(kind)
 
     def fold(self, records: Sequence[Record]) -> None:
         """Apply facts from the log. Raises `BrokenState` naming the fact that does not fit."""
@@ -77,7 +64,8 @@ class State:
 
     def perform(self, command: str, ask: Ask[Any]) -> Performed:
         """Ask a command. Raises `Refused` with nothing changed, `BrokenState` when a fact could not be applied."""
-        return self._follow(self._methods[command](ask), ask)
+        place, method = self._bound.commands[command]
+        return self._follow(method(self.features[place], ask), ask)
 
     def beat(self, feature: int, method: str, ask: Ask[Any]) -> Performed:
         """Let an `every` method act."""
@@ -85,15 +73,15 @@ class State:
 
     def came(self, ask: Ask[None]) -> Performed:
         """Somebody is here now."""
-        return self._all([feature.came for feature in self._doing["came"]], ask)
+        return self._all([feature.came for feature in self._doing("came")], ask)
 
     def went(self, ask: Ask[None]) -> Performed:
         """Somebody is no longer here."""
-        return self._all([feature.went for feature in self._doing["went"]], ask)
+        return self._all([feature.went for feature in self._doing("went")], ask)
 
     def reopened(self, ask: Ask[frozenset[str]]) -> Performed:
         """The state was built, and these people are here."""
-        return self._all([feature.reopened for feature in self._doing["reopened"]], ask)
+        return self._all([feature.reopened for feature in self._doing("reopened")], ask)
 
     def admits(self, user_id: str) -> bool:
         """Whether any feature counts this person as belonging here."""
@@ -107,7 +95,7 @@ class State:
     def snapshot(self, who: Person) -> dict[str, JSON]:
         """What somebody who comes late must be shown."""
         shown: dict[str, JSON] = {}
-        for feature in self._doing["snapshot"]:
+        for feature in self._doing("snapshot"):
             shown |= feature.snapshot(who)
         return shown
 
@@ -120,7 +108,7 @@ class State:
 
     def welcome(self, who: Person) -> list[tuple[str, JSON]]:
         """Events for one new connection alone."""
-        return [event for feature in self._doing["welcome"] for event in feature.welcome(who)]
+        return [event for feature in self._doing("welcome") for event in feature.welcome(who)]
 
     def show(self, view: View, key: str) -> JSON:
         """A view's payload now; None when there is nothing to show."""
@@ -137,41 +125,30 @@ class State:
 
     def has_own(self, kind: str) -> bool:
         """Whether something of a fact's event is each person's own."""
-        return kind in self._own
+        return kind in self._bound.own
 
     def own_of_fact(self, kind: str, data: dict[str, JSON]) -> Callable[[Person], JSON] | None:
         """What of a fact's event is each person's own; None for most facts."""
-        found = self._own.get(kind)
+        found = self._bound.own.get(kind)
         if found is None:
             return None
-        feature, own = found
-        return partial(getattr(feature, own.method), str(data[own.key]))
+        place, own = found
+        return partial(getattr(self.features[place], own.method), str(data[own.key]))
 
     def touched(self, facts: Sequence[Fact]) -> list[tuple[View, str]]:
         """The views that these facts changed."""
         return [
             (view, str(fact.data[view.key]) if view.key else "")
             for fact in facts
-            for view, _ in self._viewed.get(fact.kind, ())
+            for view, _ in self._bound.views.get(fact.kind, ())
         ]
 
     def audiences(self, to: Sequence[str]) -> tuple[str, ...]:
         """Full names of a fact's audiences."""
         return tuple([full_name(self.name, part) for part in to]) if to else ()
 
-    def _bind(self, feature: Feature) -> None:
-        for command in feature.commands():
-            self._methods[command.name] = getattr(feature, command.method)
-        for kind, method in feature.appliers():
-            self._applies.setdefault(kind, []).append(getattr(feature, method))
-        for kind, method in feature.listeners():
-            self._listens.setdefault(kind, []).append(getattr(feature, method))
-        for emits in feature.emits:
-            if emits.own is not None:
-                self._own |= dict.fromkeys(emits.of or (emits.name,), (feature, emits.own))
-        for view in feature.views():
-            for kind in view.after:
-                self._viewed.setdefault(kind, []).append((view, feature))
+    def _doing(self, hook: str) -> list[Feature]:
+        return [self.features[place] for place in self._bound.hooks[hook]]
 
     def _all(self, methods: Sequence[Callable[[Ask[Any]], Outcome]], ask: Ask[Any]) -> Performed:
         done = Performed()
@@ -188,7 +165,8 @@ class State:
                 fact = waiting.popleft()
                 self._apply(fact.kind, fact.data, ask.at_ms)
                 done.facts.append(fact)
-                answers = [_take(listen(fact.data, ask), done) for listen in self._listens.get(fact.kind, ())]
+                listening = self._bound.listens.get(fact.kind, ())
+                answers = [_take(listen(self.features[place], fact.data, ask), done) for place, listen in listening]
                 for facts in reversed(answers):
                     waiting.extendleft(reversed(facts))
         except Exception as error:
@@ -199,14 +177,10 @@ class State:
 
     def _apply(self, kind: str, data: dict[str, JSON], at_ms: int) -> None:
         self.exists = True
-        for apply in self._applies.get(kind, ()):
-            apply(data, at_ms)
-        for view, feature in self._viewed.get(kind, ()):
-            self.views[view, str(data[view.key]) if view.key else ""] = feature
-
-
-def _does(feature: Feature, hook: str) -> bool:
-    return getattr(type(feature), hook) is not getattr(Feature, hook)
+        for place, apply in self._bound.applies.get(kind, ()):
+            apply(self.features[place], data, at_ms)
+        for view, place in self._bound.views.get(kind, ()):
+            self.views[view, str(data[view.key]) if view.key else ""] = self.features[place]
 
 
 def _take(outcome: Outcome, done: Performed) -> deque[Fact]:

@@ -30,6 +30,7 @@ class Bindings:
     listens: Mapping[str, Sequence[Bound]]  # by fact kind
     views: Mapping[str, Sequence[tuple[View, int]]]  # by fact kind
     own: Mapping[str, tuple[int, Own]]  # by fact kind
+    beats: Mapping[float, Sequence[tuple[int, str, str | None]]]  # by period: place, method, who must listen
     hooks: Mapping[str, Sequence[int]]  # places of those who do more than nothing
 
 
@@ -40,6 +41,7 @@ def bind(features: Sequence[type[Feature]]) -> Bindings:
     listens: dict[str, list[Bound]] = defaultdict(list)
     views: dict[str, list[tuple[View, int]]] = defaultdict(list)
     own: dict[str, tuple[int, Own]] = {}
+    beats: dict[float, list[tuple[int, str, str | None]]] = defaultdict(list)
     for place, feature in enumerate(features):
         commands |= {command.name: (place, getattr(feature, command.method)) for command in feature.commands()}
         for kind, method in feature.appliers():
@@ -52,8 +54,10 @@ def bind(features: Sequence[type[Feature]]) -> Bindings:
         for view in feature.views():
             for kind in view.after:
                 views[kind].append((view, place))
+        for seconds, method, heard_by in feature.beats():
+            beats[seconds].append((place, method, heard_by))
     hooks = {hook: [place for place, feature in enumerate(features) if _does(feature, hook)] for hook in HOOKS}
-    return Bindings(commands, dict(applies), dict(listens), dict(views), own, hooks)
+    return Bindings(commands, dict(applies), dict(listens), dict(views), own, dict(beats), hooks)
 
 
 def _does(feature: type[Feature], hook: str) -> bool:

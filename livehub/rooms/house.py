@@ -193,13 +193,9 @@ class House:
             due_s = max(due_s, trio.current_time() - seconds)
 
     def _beat_room(self, room: Room, seconds: float) -> None:
-        for index, feature in enumerate(self.hub.catalog.features[room.kind]):
-            for period, method, heard_by in feature.beats():
-                if period != seconds or (
-                    heard_by is not None and not self.hub.fanout.heard(full_name(room.name, heard_by))
-                ):
-                    continue
+        for place, method, heard_by in self.hub.catalog.bindings(room.kind).beats.get(seconds, ()):
+            if heard_by is None or self.hub.fanout.heard(full_name(room.name, heard_by)):
                 try:
-                    room.inbox.send_nowait(Beat(index, method, self.hub.clock_ms(), any_seed()))
+                    room.inbox.send_nowait(Beat(place, method, self.hub.clock_ms(), any_seed()))
                 except trio.WouldBlock:
                     log.warning("room too busy for its beat: %s", room.name)

@@ -54,7 +54,7 @@ class Room:
         self._serving = False
         self._missed = False  # somebody came or went while the log could not be written
         self.state = State(hub.catalog, self.kind, self.id)
-        self._views = Views(self.state, hub, self._in_order)
+        self._views = Views(self.state, hub)
 
     @property
     def idle(self) -> bool:
@@ -106,7 +106,7 @@ class Room:
     def show_views(self, peer: Peer) -> None:
         """Show a peer that came back the latest of every view it may see."""
         if (seat := self.seats.get(peer)) is not None:
-            self._views.show_to(peer, seat.audiences)
+            self._views.show_to(peer, seat.audiences, self._in_order)
 
     async def _open(self) -> bool:
         """Build the state from the log."""
@@ -124,7 +124,7 @@ class Room:
             log.exception("room cannot be built from the log: %s", self.name)
             return False
         self.state = state
-        self._views = Views(state, hub, self._in_order)
+        self._views = Views(state, hub)
         self._serving, self._missed = True, False
         self.ready.set()
         log.debug("room open: %s after %.3f s", self.name, trio.current_time() - started_s)
@@ -159,7 +159,7 @@ class Room:
         else:
             if item is not None:
                 self._handle(item)
-        self._views.show_due()
+        self._views.show_due(self._in_order)
 
     def _handle(self, item: InboxItem) -> None:
         if isinstance(item, Request):
@@ -295,7 +295,7 @@ class Room:
             for event, payload in written.welcome:
                 told = self._hub.told(self.name, event, payload, self.name, self._hub.clock_ms())
                 self._hub.fanout.show_to(peer, told)
-            self._views.show_to(peer, written.taken.audiences)
+            self._views.show_to(peer, written.taken.audiences, self._in_order)
 
     def _beaten(self, written: Written, error: Exception | None) -> None:
         if error is None:

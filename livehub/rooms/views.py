@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TypeAlias
 
 import trio
 
@@ -21,13 +22,19 @@ SHARE_MAX = 0.1
 """Of the loop's time for one view. Up to 2,500 listeners see it as often as it may change; 10,000 once a second."""
 
 
-class Views:
-    """Which views are out of date, and when each may be shown again."""
+InOrder: TypeAlias = Callable[[Callable[[Exception | None], None]], None]
+"""Calls what it is given once all that was decided before is committed, or with the error that undid it."""
 
-    def __init__(self, state: State, hub: Hub, in_order: Callable[[Callable[[Exception | None], None]], None]) -> None:
+
+class Views:
+    """Which views are out of date, and when each may be shown again.
+
+    It is told its room's `in_order` with each call: keeping it would make a cycle of every room that closes.
+    """
+
+    def __init__(self, state: State, hub: Hub) -> None:
         self._state = state
         self._hub = hub
-        self._in_order = in_order
         self._stale: dict[tuple[View, str], None] = {}
         self._next_s: dict[tuple[View, str], float] = {}
         self._latest: dict[tuple[View, str], tuple[float, JSON]] = {}  # until when it does for newcomers, and what
@@ -45,7 +52,7 @@ class Views:
             self._stale[which] = None
             self._latest.pop(which, None)
 
-    def show_due(self) -> None:
+    def show_due(self, in_order: InOrder) -> None:
         """Show what is out of date and may be shown again. The state may be ahead of the log: it waits its turn."""
         if not self._stale:
             return
@@ -58,9 +65,9 @@ class Views:
             if self._hub.fanout.heard(audience) and (payload := self._state.show(view, key)) is not None:
                 own = self._state.own_of_view(view, key)
                 variants = None if own is None else self._hub.fanout.variants((audience,), own)
-                self._in_order(partial(self._show, audience, variants, view, key, payload))
+                in_order(partial(self._show, audience, variants, view, key, payload))
 
-    def show_to(self, peer: Peer, audiences: Sequence[str]) -> None:
+    def show_to(self, peer: Peer, audiences: Sequence[str], in_order: InOrder) -> None:
         """Show a newcomer the latest of everything that its audiences were shown."""
         now_s = trio.current_time()
         for view, key in self._state.views:
@@ -68,7 +75,7 @@ class Views:
             if audience in audiences and (payload := self._latest_of(view, key, now_s)) is not None:
                 own = self._state.own_of_view(view, key)
                 mine = NOBODYS if own is None else own(peer.person)
-                self._in_order(partial(self._show_one, peer, audience, mine, view, key, payload))
+                in_order(partial(self._show_one, peer, audience, mine, view, key, payload))
 
     def _latest_of(self, view: View, key: str, now_s: float) -> JSON:
         """As it is now, or was within the last period: a crowd that comes is shown what was worked out once."""

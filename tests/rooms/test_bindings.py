@@ -18,6 +18,7 @@ from livehub.feature import (
     Person,
     applies,
     command,
+    every,
     view,
 )
 from livehub.feature import on as listens
@@ -65,6 +66,11 @@ class Echo(Feature):
     def _on_heard(self, data: dict[str, JSON], at_ms: int) -> None:
         self.heard += 1
 
+    @every(2.0, heard_by=EVERYONE)
+    def fade(self, ask: Ask[None]) -> Outcome:
+        """Do nothing."""
+        return Outcome()
+
     def snapshot(self, who: Person) -> dict[str, JSON]:
         """How much was heard."""
         return {"heard": self.heard}
@@ -80,6 +86,10 @@ def test_all_that_is_declared_is_bound_to_the_place_of_its_feature() -> None:
     assert bound.listens == {"bell.rung": [(1, Echo.answer)]}
     assert [(shown.name, place) for shown, place in bound.views["bell.rung"]] == [("bell.count", 0)]
     assert [(place, own.method) for place, own in [bound.own["bell.rung"]]] == [(0, "mine")]
+
+
+def test_beats_are_bound_by_their_period() -> None:
+    assert bind([Bell, Echo]).beats == {2.0: [(1, "fade", EVERYONE)]}
 
 
 def test_only_hooks_that_do_something_are_bound() -> None:

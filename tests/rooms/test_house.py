@@ -9,10 +9,13 @@ import trio
 from trio.testing import MockClock
 
 from livehub.errors import Refused
+from livehub.feature import JSON
+from livehub.rooms.gate import Knock
 from livehub.rooms.house import HOUSEKEEPING_S, NOBODY_HOME_S, HouseLimits
 from livehub.rooms.room import Room
 from livehub.stores.memory import open_memory
-from tests.kit import ANNA, BEN, START_MS, Ears, HubUnderTest, ears, open_hub, settle
+from tests.garbage import Tally, garbage
+from tests.kit import ANNA, BEN, START_MS, Ears, HubUnderTest, ears, open_hub, settle, uuid
 from tests.rooms.toys import Counter, Letters, Metronome, Table
 
 IDLE_S = 300.0
@@ -47,6 +50,23 @@ async def test_an_idle_room_closes_and_comes_back_as_it_was(autojump_clock: Mock
         assert hub.meter.rooms == 0
         read = await hub.command("session:s1", "toy.read", None, who=ANNA)
         assert (await read.answer()).reply == {"total": 7}
+
+
+async def test_a_room_that_closed_leaves_nothing_to_the_collector(autojump_clock: MockClock) -> None:
+    """A direct message opens three rooms: as cycles they were 50 MB of a conference of 10,000."""
+    async with open_hub(Counter, Letters, limits=LIMITS) as hub:
+        anna, answers = await sit(hub, ears(ANNA)), Tally()
+        with garbage() as found:
+            for number in range(3):
+                data: JSON = {"sessionId": f"t{number}", "idempotencyKey": uuid(number)}
+                await hub.gate.ask("toy.join", data, Knock(anna.peer.person, answers, peer=anna.peer))
+                await hub.gate.ask("toy.leave", data, Knock(anna.peer.person, answers, peer=anna.peer))
+                await settle()
+            assert len(hub.house.rooms) == 4
+            await trio.sleep(IDLE_S * 2)
+            assert len(hub.house.rooms) == 1
+        assert answers.count == 6
+        assert found == []
 
 
 async def test_a_room_that_is_asked_now_and_then_stays_open(autojump_clock: MockClock) -> None:

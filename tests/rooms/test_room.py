@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 
 import pytest
@@ -22,6 +19,7 @@ from livehub.rooms.peer import Answer
 from livehub.rooms.request import Request
 from livehub.rooms.state import Performed
 from livehub.stores.memory import MemoryStore, open_memory
+from tests.garbage import Tally, garbage
 from tests.kit import ANNA, BEN, Ears, HubUnderTest, Reply, ears, open_hub, person, settle, uuid
 from tests.rooms.toys import STAFF, Counter, Doorman, Echo, Faulty, Porch, Word
 
@@ -491,33 +489,6 @@ async def test_an_overview_that_fails_is_refused_and_the_room_goes_on(
         assert await hub.do("toy.add", {}, anna) == {"total": 1}
         assert hub.room().state is state
     assert [record.getMessage() for record in caplog.records] == ["command failed: porch.look"]
-
-
-@contextmanager
-def garbage() -> Iterator[list[object]]:
-    """What only the collector could free of what was made within."""
-    found: list[object] = []
-    gc.collect()
-    gc.disable()
-    gc.set_debug(gc.DEBUG_SAVEALL)
-    try:
-        yield found
-        gc.collect()
-        found += gc.garbage
-    finally:
-        gc.set_debug(0)
-        gc.garbage.clear()
-        gc.enable()
-
-
-class Tally:
-    """Counts answers and keeps none: a refusal that is kept holds, by its traceback, all that led to it."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def __call__(self, result: Answer | Refused) -> None:
-        self.count += 1
 
 
 async def knock(hub: HubUnderTest, client: Ears, name: str, number: int, reply: Tally) -> None:

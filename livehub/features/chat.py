@@ -29,6 +29,7 @@ from livehub.feature import (
     applies,
     command,
     full_name,
+    iso,
     payload,
     reading,
     setting,
@@ -151,7 +152,6 @@ class Message:
     text: str
     author: Author
     sent_ms: int
-    timestamp: str
     parent_id: str | None = None
     edited_at: str | None = None
     reactions: dict[str, set[str]] = field(default_factory=dict)  # emoji → who
@@ -185,6 +185,7 @@ class Chat(Feature):
 
     settings: ChatSettings = field(default_factory=ChatSettings)
     messages: dict[str, Message] = field(default_factory=dict)  # in the order they were sent
+    authors: dict[str, Author] = field(default_factory=dict)  # as they wrote last: one for all their messages
 
     @command("chat.message.send", rate="5/10s", returns=OneMessage)
     def send(self, ask: Ask[SendMessage]) -> Outcome:
@@ -193,7 +194,7 @@ class Chat(Feature):
         if parent_id is not None:
             self._find(parent_id)
         author = cast(Author, ask.who.public())
-        message = Message(ask.new_id(), ask.payload.text, author, ask.at_ms, ask.now, parent_id)
+        message = Message(ask.new_id(), ask.payload.text, author, ask.at_ms, parent_id)
         fact = Fact("chat.message.new", {"message": self._shown(message)}, (EVERYONE,))
         return Outcome([fact], {"messageId": message.id})
 
@@ -254,9 +255,8 @@ class Chat(Feature):
     def _on_new(self, data: dict[str, JSON], at_ms: int) -> None:
         shown = data["message"]
         parent = shown.get("parentMessage")
-        self.messages[shown["id"]] = Message(
-            shown["id"], shown["text"], shown["author"], at_ms, shown["timestamp"], parent and parent["id"]
-        )
+        author = self._known(shown["author"])
+        self.messages[shown["id"]] = Message(shown["id"], shown["text"], author, at_ms, parent and parent["id"])
 
     @applies("chat.message.edited")
     def _on_edited(self, data: dict[str, JSON], at_ms: int) -> None:
@@ -291,8 +291,14 @@ class Chat(Feature):
         author = cast(dict[str, str], message.author)
         reply_to = message.parent_id if message.parent_id in self.messages else None
         reactions = {emoji: len(people) for emoji, people in message.reactions.items()}
-        written = (message.id, message.timestamp, message.edited_at, author["id"], full_name(author))
+        written = (message.id, iso(message.sent_ms), message.edited_at, author["id"], full_name(author))
         return (*written, message.text, reply_to, reactions)
+
+    def _known(self, author: Author) -> Author:
+        known = self.authors.get(author["id"])
+        if known != author:
+            known = self.authors[author["id"]] = author
+        return known
 
     def _find(self, message_id: str) -> Message:
         message = self.messages.get(message_id)
@@ -305,7 +311,7 @@ class Chat(Feature):
         shown: ChatMessage = {
             "id": message.id,
             "text": message.text,
-            "timestamp": message.timestamp,
+            "timestamp": iso(message.sent_ms),
             "isEdited": message.edited_at is not None,
             "editedAt": message.edited_at,
             "authorId": message.author["id"],

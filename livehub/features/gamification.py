@@ -163,7 +163,7 @@ class Standing:
     user: dict[str, str]
     score: int = 0
     times: dict[str, int] = field(default_factory=dict)  # reason → awards, less those taken back
-    badges: set[str] = field(default_factory=set)
+    badges: tuple[str, ...] = ()  # few have any: an empty set is 216 bytes
 
 
 def _awarded(data: dict[str, JSON], _: str) -> JSON:
@@ -316,7 +316,7 @@ class Gamification(Feature):
 
     @applies("achievement.unlocked")
     def _on_unlocked(self, data: dict[str, JSON], at_ms: int) -> None:
-        self.people[data["userId"]].badges.add(data["achievement"]["badgeName"])
+        self.people[data["userId"]].badges += (data["achievement"]["badgeName"],)
 
     @applies("poll.opened")
     def _on_poll_opened(self, data: dict[str, JSON], at_ms: int) -> None:

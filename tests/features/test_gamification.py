@@ -375,7 +375,7 @@ def test_the_log_rebuilds_points_achievements_and_order(bench: Bench) -> None:
     folded = next(one for one in bench.reopened().features if isinstance(one, Gamification))
     assert folded == live
     assert [list(people) for people in folded.by_score.values()] == [list(people) for people in live.by_score.values()]
-    assert folded.people["ben"].badges == {"Super Voter"}
+    assert folded.people["ben"].badges == ("Super Voter",)
 
 
 class Counted(dict[str, Standing]):

@@ -51,6 +51,15 @@ def test_a_token_is_signed_with_the_secret_that_was_given() -> None:
         jwt.decode(token, DEVELOPMENT_SECRET, ["HS256"])
 
 
+def test_people_come_back_with_the_token_they_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    livehub = target("livehub")
+    first, staff = livehub.token(7), livehub.token(7, "organizer")
+    later_s = time.time() + 60
+    monkeypatch.setattr(time, "time", lambda: later_s)
+    assert (livehub.token(7), livehub.token(7, "organizer")) == (first, staff)
+    assert livehub.token(8) not in (first, staff)
+
+
 def test_people_have_ids_of_one_length() -> None:
     assert len({len(target("livehub").user_id(number)) for number in (0, 9, 99_999, 999_999)}) == 1
 

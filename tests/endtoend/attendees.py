@@ -43,6 +43,12 @@ class Hall:
     questions: list[str] = field(default_factory=list)
     voted: Counter[str] = field(default_factory=Counter)  # poll → votes that were acked
 
+    @property
+    def facts(self) -> int:
+        """How many facts everybody must have heard: each poll is opened, and each but the first sets one aside."""
+        acked = self.acked
+        return acked["chat"] + acked["upvote"] + acked["ask"] + max(0, 2 * acked["poll"] - 1)
+
     def plan(self, number: int, act: str, after_s: float) -> None:
         """Have an attendee do something later."""
         heapq.heappush(self.due, (time.monotonic() + after_s, number, act))
@@ -65,11 +71,7 @@ class Attendee:
         token = server.token(f"attendee-{number}", role="OWNER" if number == 0 else "MEMBER")
         self._say(f"40/events,{json.dumps({'token': token})}")
         self._say(f"42/events,0{json.dumps(['session.join', {'sessionId': session}])}")
-        said = b""
-        while b'["session.snapshot"' not in said:
-            piece = self.socket.recv(RECEIVE_BYTES)
-            assert piece, said
-            said += piece
+        self._pending = self._until_seated()
         self.socket.setblocking(False)
 
     def act(self, what: str) -> None:
@@ -91,6 +93,19 @@ class Attendee:
             self._emit("qna.question.upvote", {"questionId": dice.choice(hall.questions)}, what)
         elif what == "state":
             self._emit("leaderboard.request", None, what)
+
+    def _until_seated(self) -> bytes:
+        """Read the answers of the handshake up to the snapshot: what came after it."""
+        said = b""
+        while True:
+            at = said.find(b"\r\n\r\n") + 4
+            while at > 3 and (frame := frame_end(said, at)) is not None:
+                at = frame[1]
+                if said[frame[0] : at].startswith(b'42/events,["session.snapshot"'):
+                    return said[at:]
+            piece = self.socket.recv(RECEIVE_BYTES)
+            assert piece, said
+            said += piece
 
     def take(self) -> None:
         """Read what is there."""
@@ -161,12 +176,13 @@ def attend(people: list[Attendee], hall: Hall, seconds: float) -> None:
             while hall.due and hall.due[0][0] <= now_s:
                 _, number, act = heapq.heappop(hall.due)
                 _do(people[number], act, hall, over=now_s > ends_s)
-            if now_s > ends_s and not _acting(hall) and _settled(people):
+            if now_s > ends_s and not _acting(hall) and _settled(people, hall):
                 return
             for key, _ in selector.select(timeout=0.01):
                 key.data.take()
     waiting = sum(len(person.waiting) for person in people)
-    raise AssertionError(f"{waiting} unanswered, heard {Counter(person.heard for person in people).most_common(5)}")
+    heard = Counter(person.heard for person in people).most_common(5)
+    raise AssertionError(f"{waiting} unanswered, heard {heard} of {hall.facts}")
 
 
 def _do(person: Attendee, act: str, hall: Hall, *, over: bool) -> None:
@@ -181,5 +197,6 @@ def _acting(hall: Hall) -> bool:
     return any(act != "think" for _, _, act in hall.due)
 
 
-def _settled(people: list[Attendee]) -> bool:
-    return not any(person.waiting for person in people) and len({person.heard for person in people}) == 1
+def _settled(people: list[Attendee], hall: Hall) -> bool:
+    """An ack may come some milliseconds before its fact: that all have heard the same is not yet all of it."""
+    return not any(person.waiting for person in people) and {person.heard for person in people} == {hall.facts}

@@ -91,8 +91,8 @@ def main() -> None:
               help="How long, as in 90s, 5m, 1h30m; without it until Ctrl-C.")  # fmt: skip
 @click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True, help="Generator processes.")
 @click.option("--seed", type=int, help="Play the same dice again; a new one is drawn and printed otherwise.")
-@click.option("--target", "target_name", type=click.Choice(names()), default="livehub", show_default=True,
-              help="What kind of server it is.")  # fmt: skip
+@click.option("--target", "target_name", metavar="NAME", default="livehub", show_default=True,
+              help=f"The kind of server: {', '.join(names())}, or the path of an adapter's .py file.")  # fmt: skip
 @click.option("--polling", "polling_percent", type=SHARE, default="0", metavar="PERCENT",
               help="Share of users on long polling, up to 100%; the others use WebSocket.")  # fmt: skip
 @click.option("-o", "options", multiple=True, metavar="NAME=VALUE", help="An option of the scenario; see `list`.")

@@ -7,10 +7,8 @@ Which class a number belongs to follows from the seed alone, so that it does not
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
 import pkgutil
-import sys
 from collections.abc import Awaitable, Callable
 from functools import reduce
 from math import gcd
@@ -22,6 +20,7 @@ from typing import Any
 import attrs
 
 from loadtest.options import Option
+from loadtest.ownfile import OwnFileTrouble, is_path, module_of
 from loadtest.shapes import LoadShape
 from loadtest.user import User
 
@@ -82,7 +81,7 @@ def shipped() -> list[Scenario]:
 
 def load(name: str) -> Scenario:
     """A shipped scenario by its name, or one's own by its path. Raises ScenarioTrouble."""
-    module = _from_file(Path(name)) if name.endswith(".py") or "/" in name else _from_package(name)
+    module = _from_file(Path(name)) if is_path(name) else _from_package(name)
     classes = _classes(module)
     if not classes:
         raise ScenarioTrouble(f"{name}: no class in it derives from User")
@@ -125,15 +124,7 @@ def _from_package(name: str) -> ModuleType:
 
 
 def _from_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise ScenarioTrouble(f"there is no file {path}")
-    spec = importlib.util.spec_from_file_location(OWN, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[OWN] = module
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise ScenarioTrouble(f"{path} cannot be imported: {error!r}") from error
-    return module
+        return module_of(path, OWN)
+    except OwnFileTrouble as trouble:
+        raise ScenarioTrouble(str(trouble)) from trouble

@@ -20,7 +20,7 @@ from uuid import UUID
 import trio
 
 from loadtest.client import Connection, Hub, TransportName
-from loadtest.measure.trace import find_trace, message_id
+from loadtest.measure.trace import find_trace, mark, message_id, trace
 
 if TYPE_CHECKING:
     from loadtest.measure.recorder import Recorder
@@ -76,6 +76,7 @@ class Stage:
         self._traces: dict[bytes, tuple[int, int] | None] = {}
         self._hub = hub
         self._run = run
+        self._mark = mark(run)
         self._running: Counter[int] = Counter()
         self._guests = 0
         self._delivered: dict[str, str] = {}
@@ -108,6 +109,10 @@ class Stage:
         self._running[number] += 1
         return message_id(number, self._running[number])
 
+    def trace(self, message: int, intended_ns: int) -> str:
+        """What makes a chat text one of this run."""
+        return trace(message, intended_ns, self._run)
+
     def key(self, message: int) -> str:
         """An idempotency key. It holds the run, so that the same seed can be played twice against the same server."""
         return str(UUID(int=(self._run & (1 << 64) - 1) << 64 | message, version=4))
@@ -126,7 +131,7 @@ class Stage:
             return traces[packet]
         if len(traces) >= TRACES_MAX:
             traces.clear()
-        found = traces[packet] = find_trace(packet)
+        found = traces[packet] = find_trace(packet, self._mark)
         return found
 
     def account(self, connection: Connection) -> None:

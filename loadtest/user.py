@@ -37,7 +37,6 @@ import trio
 
 from loadtest.client import Ack, AskTimeout, Closed, ConnectFailed, Connection, ConnectRefused, Opened, decode
 from loadtest.declare import Wait, Weighting, between, constant, constant_pacing, handlers_of, on, task, tasks_of
-from loadtest.measure.trace import trace
 
 if TYPE_CHECKING:
     from loadtest.measure.ledger import Member
@@ -162,7 +161,7 @@ class User:
         due_ns = self._take_due()
         room = session or self.session or ""
         message = self.stage.next_id(self.number)
-        event, payload = self.target.chat(room, trace(message, due_ns) + text, self.stage.key(message))
+        event, payload = self.target.chat(room, self.stage.trace(message, due_ns) + text, self.stage.key(message))
         answer = await self._ask(event, payload, due_ns, "ack")
         if answer.ok:
             self.recorder.ledger.acked(room, message, due_ns)

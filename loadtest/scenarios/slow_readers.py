@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from loadtest.measure.trace import find_trace
 from loadtest.options import Option
 from loadtest.stage import Stage
 from loadtest.user import User, on, task
@@ -49,7 +48,7 @@ class Reader(User):
 
     @on("chat.message.new")
     def heard(self, message: dict[str, Any]) -> None:
-        found = find_trace(message["text"].encode())
+        found = self.stage.trace_of(message["text"].encode())
         if found is not None:
             late = self.stage.now_ns() - found[1] > self.options.number("p99-ms") * NS_PER_MS
             self.recorder.count("readers.late" if late else "readers.in_time")

@@ -1,7 +1,7 @@
 """Targets: what the harness must know of a server under load, and nothing else.
 
 Every target speaks Socket.IO with the same event names; what differs is how somebody proves who they are, how an ack
-says yes or no, and what the server can do at all. A new one is a file here with a class called `Adapter`.
+says yes or no, and what the server can do at all. A new one is a file, here or anywhere, with a class called `Adapter`.
 """
 
 from __future__ import annotations
@@ -11,11 +11,15 @@ import pkgutil
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 import jwt
 
+from loadtest.ownfile import OwnFileTrouble, is_path, module_of
+
 DEVELOPMENT_SECRET = "livehub-development-secret-that-everybody-knows"  # noqa: S105 - public, and refused elsewhere
+OWN = "loadtest_target"  # the module name of a file given by its path
 TOKEN_LASTS_S = 24 * 3600
 ORG = "loadtest"
 ATTENDEE = "attendee"
@@ -41,7 +45,7 @@ STATUS_CODES: Mapping[int, str] = {
 
 
 class UnknownTarget(ValueError):
-    """There is no such target; the text names those that are."""
+    """There is no such target, or it cannot be used; the text says why, and names those that are."""
 
 
 class Outcome(NamedTuple):
@@ -125,8 +129,22 @@ def names() -> list[str]:
 
 
 def target(name: str, secret: str = DEVELOPMENT_SECRET) -> Target:
-    """The target of this name. Raises `UnknownTarget`."""
+    """The target of this name, or one's own by the path of its file. Raises `UnknownTarget`."""
+    if is_path(name):
+        return _own(name)(secret)
     if name not in names():
-        raise UnknownTarget(f"no target {name!r}; there are: {', '.join(names())}")
+        raise UnknownTarget(f"no target {name!r}; there are: {', '.join(names())}, or give the path of a .py file")
     adapter: type[Target] = importlib.import_module(f"{__name__}.{name}").Adapter
     return adapter(secret)
+
+
+def _own(path: str) -> type[Target]:
+    try:
+        adapter = getattr(module_of(Path(path), OWN), "Adapter", None)
+    except OwnFileTrouble as trouble:
+        raise UnknownTarget(str(trouble)) from trouble
+    if not isinstance(adapter, type) or not issubclass(adapter, Target):
+        raise UnknownTarget(f"{path}: no class in it is called Adapter and derives from Target")
+    if missing := sorted(adapter.__abstractmethods__):
+        raise UnknownTarget(f"{path}: Adapter has no {', '.join(missing)}")
+    return adapter

@@ -131,7 +131,9 @@ class ConnectionDouble:
 class StageDouble(Stage):
     """A stage whose users talk to doubles."""
 
-    def __init__(self, options: Mapping[str, Any] | None = None, *, seed: int = 1, polling_percent: float = 0) -> None:
+    def __init__(
+        self, options: Mapping[str, Any] | None = None, *, seed: int = 1, run: int = 0, polling_percent: float = 0
+    ) -> None:
         self.notes = RecorderDouble()
         self.connections: list[ConnectionDouble] = []
         self.openings: Iterator[Exception | None] = iter(())
@@ -146,6 +148,7 @@ class StageDouble(Stage):
             hub=None,
             host="http://127.0.0.1:1",
             seed=seed,
+            run=run,
             polling_percent=polling_percent,
             now_ns=now_ns,
         )

@@ -12,7 +12,6 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +25,14 @@ from loadtest.measure.conditions import PLAIN, STATS, Condition, parse
 from loadtest.measure.result import LATENCY_KINDS, Result
 from loadtest.scenario import Scenario, load, shipped
 from loadtest.settings import Settings
-from loadtest.targets import Target
+from loadtest.targets import target
 from tests.harness import ROOT, SECRET, Server
 
 README, PAGE = (ROOT / "README.md").read_text(), (ROOT / "docs" / "loadtest.md").read_text()
 CODE = re.compile(r"^```python\n# (\S+\.py)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SHELL = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CONDITIONS = re.compile(r"is what must \*not\* be true:\n\n```\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SCENARIO, ADAPTER = "qa_hour.py", "loadtest/targets/acme.py"
+SCENARIO, ADAPTER = "qa_hour.py", "acme.py"
 STARTS = (".venv/bin/python -m loadtest run ", "load ")
 SHELL_VALUES = {"$URL": "http://127.0.0.1:3002", "$(pgrep -nf 'livehub serve --config config/dev.toml')": "4711"}
 RUN_DEADLINE_S = 60
@@ -102,14 +101,9 @@ def test_the_scenario_of_the_page_is_short(tmp_path: Path) -> None:
 
 
 def test_the_adapter_of_the_page_is_a_target(tmp_path: Path) -> None:
-    file = tmp_path / "acme.py"
+    file = tmp_path / ADAPTER
     file.write_text(blocks()[ADAPTER])
-    spec = spec_from_file_location("acme", file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    acme: Target = module.Adapter("a secret")
+    acme = target(str(file), "a secret")
     assert acme.outcome([None]).ok
     assert acme.outcome(["full"]) == (False, "full", {})
     assert not acme.outcome([]).ok

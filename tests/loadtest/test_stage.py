@@ -25,6 +25,13 @@ def test_ids_and_keys_are_the_users_own_and_go_on_counting() -> None:
     assert stage.key(first) == stage.key(first) != stage.key(second)
 
 
+def test_two_runs_in_one_room_count_only_their_own() -> None:
+    one, other = StageDouble(run=1), StageDouble(run=2)
+    packet = f'2["chat.message.new",{{"text":"{one.trace(7, 9)}hello"}}]'.encode()
+    assert one.trace_of(packet) == (7, 9)
+    assert other.trace_of(packet) is None
+
+
 def test_the_same_users_poll_in_every_run_with_a_seed() -> None:
     def polling(seed: int) -> list[int]:
         stage = StageDouble(seed=seed, polling_percent=25)
@@ -76,7 +83,7 @@ async def test_answers_are_waited_for() -> None:
 
 def test_a_mark_is_found_once_and_only_so_many_are_kept() -> None:
     stage = StageDouble()
-    packet = b'2["chat.message.new",{"text":"[lt 0000000000000007 0000000000000009] hello"}]'
+    packet = b'2["chat.message.new",{"text":"[lt 0000 0000000000000007 0000000000000009] hello"}]'
     assert stage.trace_of(packet) == stage.trace_of(bytes(bytearray(packet))) == (7, 9)
     for number in range(2 * TRACES_MAX):
         assert stage.trace_of(b"%d" % number) is None

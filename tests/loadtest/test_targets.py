@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import jwt
 import pytest
@@ -19,6 +20,27 @@ def test_there_is_livehub_and_its_peer() -> None:
 def test_an_unknown_target_is_refused_with_those_there_are() -> None:
     with pytest.raises(UnknownTarget, match="there are: livehub, socketio"):
         target("phoenix")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "no class in it is called Adapter"),
+        ("class Adapter: pass", "derives from Target"),
+        ("raise KeyError('x')", "cannot be imported: KeyError"),
+        (
+            "from loadtest.targets import Target\nclass Adapter(Target): name = 'x'",
+            "has no chat, chat_frame_bytes, join",
+        ),
+    ],
+)
+def test_a_file_that_is_no_adapter_is_refused_with_the_reason(tmp_path: Path, text: str, told: str) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(text)
+    with pytest.raises(UnknownTarget, match=told):
+        target(str(file))
+    with pytest.raises(UnknownTarget, match="there is no file"):
+        target(str(tmp_path / "other.py"))
 
 
 @pytest.mark.parametrize("name", names())

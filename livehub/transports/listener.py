@@ -278,8 +278,13 @@ class Listener:
         return partial(serve_session, engine, handshake, websocket, outbox, opening.answer())
 
     async def _http(self, stream: trio.SocketStream | PrefixedStream) -> None:
-        if self._wrapped is not None:
-            await TCPServer(self._wrapped, self._config, self._context, ConnectionState({}), stream)  # type: ignore[arg-type]  # any stream with `.socket` will do
+        if self._wrapped is None:
+            return
+        server = TCPServer(self._wrapped, self._config, self._context, ConnectionState({}), stream)  # type: ignore[arg-type]  # any stream with `.socket` will do
+        try:
+            await server
+        finally:
+            vars(server).pop("protocol", None)  # it sends through the server: of every connection a cycle of 36 objects
 
     def _websocket_path(self, head: bytes) -> str | None:
         """The path of a complete request for a WebSocket that is served here, else None."""

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 import trio
+from hypercorn.protocol import ProtocolWrapper
+from hypercorn.trio.tcp_server import TCPServer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -23,6 +25,7 @@ from livehub.transports.listener import HEAD_BYTES_MAX, Listener, ListenerSettin
 from livehub.transports.outbox import Outbox
 from livehub.transports.websocket import WebSocket
 from livehub.wire.frames import Frame
+from tests.garbage import garbage
 from tests.raw import BINARY, CLOSE, PING, TEXT, Application, Ended, Heard, Meter, Server, frame_bytes, serving
 
 OPEN = "/engine.io/?EIO=4&transport=websocket"
@@ -60,6 +63,17 @@ async def test_one_port_serves_websockets_polling_and_the_web() -> None:
     async with serving(app=web) as server:
         assert (await (await server.connect()).request("GET", "/")).status == 200
         await serves_still(server)
+
+
+async def test_a_connection_of_the_web_app_leaves_nothing_to_the_collector() -> None:
+    """Phones on long polling stay for minutes; as cycles they wait for a collection that is hours away."""
+    with garbage() as found:
+        async with serving(app=web) as server:
+            for _ in range(3):
+                client = await server.connect()
+                assert (await client.request("GET", "/")).status == 200
+                await client.aclose()
+    assert [thing for thing in found if isinstance(thing, TCPServer | ProtocolWrapper)] == []
 
 
 async def test_without_an_app_all_else_is_not_found() -> None:

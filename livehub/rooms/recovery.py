@@ -73,6 +73,7 @@ class Recovery:
         The peer is held afterwards: the caller answers the CONNECT, then calls `peer.release()`. Raises
         `CannotRecover`; then the peer sits and hears nowhere, and is gone for good.
         """
+        peer.known = False
         seen = self._seen(offset)
         try:
             async with self._readers:
@@ -84,6 +85,7 @@ class Recovery:
         except BaseException:
             self._withdraw(peer)
             raise
+        peer.known = True
         for seat in peer.seats.values():
             self._house.room(seat.room).show_views(peer)
         return head
@@ -96,11 +98,14 @@ class Recovery:
         return int(found[2])
 
     async def _sit(self, peer: Peer, ticket: Ticket, seen: int) -> None:
-        await self._commit(Entry(Tenure(), "", 0, lambda _: None))  # after it, all that was asked before is answered
-        records = await self._hub.store.seats(ticket.sid)
+        records = self._house.leavers.take(ticket.sid)
+        if records is None:
+            await self._commit(Entry(Tenure(), "", 0, lambda _: None))  # after it, all asked before is answered
+            records = await self._hub.store.seats(ticket.sid)
         if not records and ticket.made_ms < self._hub.clock_ms() - self._limits.window_ms:
             raise CannotRecover("seats_unknown")  # they may have been pruned: none on disk proves nothing
-        if any(record.room == UNSEEN and seen < record.since for record in records):
+        peer.unseen = max((record.since for record in records if record.room == UNSEEN), default=0)
+        if seen < peer.unseen:
             raise CannotRecover("replay_cut")
         seats = [record for record in records if record.room != UNSEEN]
         peer.starts_anew = bool(records) and not seats  # refused before, and not told anything instead yet
@@ -184,6 +189,7 @@ class Recovery:
         entry.takes = [unseen(peer, upto, entry.at_ms)]
         if await self._commit(entry) is not None:
             raise CannotRecover("unavailable")
+        peer.unseen = upto
 
     async def _commit(self, entry: Entry) -> Exception | None:
         """Submit an entry and wait for its turn; the error if it could not be saved."""

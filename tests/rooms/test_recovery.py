@@ -11,6 +11,7 @@ from trio.testing import MockClock
 
 from livehub.feature import Person
 from livehub.ports import Entry, Record, SeatRecord, Tenure
+from livehub.rooms import leavers
 from livehub.rooms import recovery as module
 from livehub.rooms.recovery import LEFT, CannotRecover, Recovery, ReplayLimits
 from livehub.rooms.tickets import Ticket
@@ -21,6 +22,13 @@ from tests.rooms.toys import Counter, Table
 STAFF_MEMBER = person("staff", "toy:staff")
 TICKET = Ticket("sid-1", START_MS)
 HOUR_S = 3_600
+
+
+@pytest.fixture(params=["remembered", "from the log"], autouse=True)
+def leavers_max(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever left a moment ago is remembered. Nothing may depend on it."""
+    if request.param == "from the log":
+        monkeypatch.setattr(leavers, "LEAVERS_MAX", 0)
 
 
 async def nothing_to_drain() -> None:
@@ -333,6 +341,7 @@ async def test_who_said_goodbye_has_nothing_to_come_back_to(autojump_clock: Mock
         offset = hub.fanout.offset(hub.store.head)
         hub.house.vacate(anna.peer)
         goodbye = Entry(Tenure(), "", hub.clock(), lambda _: None)
+        hub.house.leavers.forget(TICKET.sid)
         goodbye.takes = [SeatRecord(TICKET.sid, LEFT, "anna", (), 0, hub.clock())]
         hub.store.submit(goodbye)
         assert await cannot(hub, offset) == "seat_lost"
@@ -447,6 +456,7 @@ async def test_a_peer_that_is_gone_meanwhile_cannot_recover(
         anna = await arrive(hub)
         offset = hub.fanout.offset(hub.store.head)
         hub.house.vacate(anna.peer)
+        hub.house.leavers.forget(TICKET.sid)
         client = ears(ANNA, sid=TICKET.sid)
         real = MemoryStore.seats
 

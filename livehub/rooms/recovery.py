@@ -1,7 +1,8 @@
 """Recovery: a client that was cut off gets exactly what it missed, or is told that it cannot (then a snapshot is due).
 
 The order is what makes it exact. (1) Everything that the old connection had asked is let into the log. (2) The seats
-on disk say which audiences it heard, and since when. (3) In one step without a pause, the log's head is taken, and the
+in the log say which audiences it heard, and since when; who left a moment ago with nothing asked is remembered with
+just those seats (`leavers.py`), and waits for neither. (3) In one step without a pause, the log's head is taken, and the
 peer is subscribed but *held*. (4) What lies between its offset and that head is read and sent. (5) What was held goes
 out. Nothing falls between the steps, and nothing comes twice.
 

@@ -2,9 +2,9 @@
 
 The order is what makes it exact. (1) Everything that the old connection had asked is let into the log. (2) The seats
 in the log say which audiences it heard, and since when; who left a moment ago with nothing asked is remembered with
-just those seats (`leavers.py`), and waits for neither. (3) In one step without a pause, the log's head is taken, and the
-peer is subscribed but *held*. (4) What lies between its offset and that head is read and sent. (5) What was held goes
-out. Nothing falls between the steps, and nothing comes twice.
+just those seats (`leavers.py`), and waits for neither. (3) In one step without a pause, the log's head is taken, and
+the peer is subscribed but *held*. (4) What lies between its offset and that head is read and sent. (5) What was held
+goes out. Nothing falls between the steps, and nothing comes twice.
 
 A stock client keeps what comes before the CONNECT's answer, also when the connection is cut right there, but counts it
 only after the answer. If it then comes with its old offset, how much it has of the replay cannot be known: so a replay

@@ -11,7 +11,6 @@ from trio.testing import MockClock
 
 from livehub.feature import Person
 from livehub.ports import Entry, Record, SeatRecord, Tenure
-from livehub.rooms import leavers
 from livehub.rooms import recovery as module
 from livehub.rooms.recovery import LEFT, CannotRecover, Recovery, ReplayLimits
 from livehub.rooms.tickets import Ticket
@@ -23,12 +22,7 @@ STAFF_MEMBER = person("staff", "toy:staff")
 TICKET = Ticket("sid-1", START_MS)
 HOUR_S = 3_600
 
-
-@pytest.fixture(params=["remembered", "from the log"], autouse=True)
-def leavers_max(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever left a moment ago is remembered. Nothing may depend on it."""
-    if request.param == "from the log":
-        monkeypatch.setattr(leavers, "LEAVERS_MAX", 0)
+pytestmark = pytest.mark.usefixtures("leavers_known")
 
 
 async def nothing_to_drain() -> None:
@@ -360,6 +354,26 @@ async def test_who_lost_a_permission_no_longer_hears_what_it_gave(autojump_clock
         back.peer.release()
         await hub.do("toy.whisper", {"text": "psst again"}, device)
         assert len(back.events("toy.said")) == 1
+
+
+async def test_a_permission_that_was_lost_and_is_given_back_counts_again(autojump_clock: MockClock) -> None:
+    async with open_hub(Counter) as hub:
+        staff = await arrive(hub, STAFF_MEMBER)
+        heard = staff.peer.seats["session:s1"].audiences
+        offset = hub.fanout.offset(hub.store.head)
+        for who, hears in ((person("staff"), heard[1:]), (STAFF_MEMBER, heard)):
+            hub.house.vacate(staff.peer)
+            staff = await come_back(hub, offset, who)
+            assert staff.peer.seats["session:s1"].audiences == hears
+
+
+async def test_whoever_is_shown_out_twice_comes_back_once(autojump_clock: MockClock) -> None:
+    async with open_hub(Counter) as hub:
+        anna = await arrive(hub)
+        hub.house.vacate(anna.peer)
+        hub.house.vacate(anna.peer)
+        back = await come_back(hub, hub.fanout.offset(hub.store.head))
+        assert list(back.peer.seats) == ["session:s1"]
 
 
 async def test_who_gained_a_permission_must_join_anew(autojump_clock: MockClock) -> None:

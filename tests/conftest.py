@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, settings
 
+from livehub.rooms import leavers
+
 KILL_ROUNDS = 5
 EXAMPLES = 100
 STALL_MIB = 32
@@ -39,3 +41,10 @@ def pytest_configure(config: pytest.Config) -> None:
         suppress_health_check=[HealthCheck.too_slow],
     )
     settings.load_profile("livehub")
+
+
+@pytest.fixture(params=["remembered", "from the log"])
+def leavers_known(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever left a moment ago is remembered, or not: nothing that can be seen may depend on it."""
+    if request.param == "from the log":
+        monkeypatch.setattr(leavers, "LEAVERS_MAX", 0)

@@ -149,6 +149,7 @@ class Entrance:
             return
         self._house.vacate(peer)
         if for_good:
+            self._house.leavers.forget(peer.sid)
             now_ms = self._hub.clock_ms()
             entry = Entry(self._tenure, "", now_ms, lambda _: None)
             entry.leaves = [(peer.sid, room) for room in rooms]
@@ -171,10 +172,10 @@ class Entrance:
 
     def _start_anew(self, peer: Peer) -> None:
         """Its past could not be given back: until it has heard something newer, there is nothing to recover either."""
-        peer.starts_anew = True
+        peer.starts_anew, peer.unseen = True, self._hub.store.head + 1
         now_ms = self._hub.clock_ms()
         entry = Entry(self._tenure, "", now_ms, lambda _: None)
-        entry.takes = [unseen(peer, self._hub.store.head + 1, now_ms)]
+        entry.takes = [unseen(peer, peer.unseen, now_ms)]
         self._hub.store.submit(entry)
 
     async def _come_back(

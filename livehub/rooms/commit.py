@@ -150,6 +150,7 @@ def _write_seat(request: Request, written: Written, entry: Entry) -> None:
         since = entry.seq + len(entry.lines) - 1
         audiences = written.taken.audiences
         entry.takes = [SeatRecord(peer.sid, room, peer.person.id, audiences, since, entry.at_ms)]
+        written.taken.since, written.taken.granted = since, audiences
         if peer.starts_anew:  # whoever does not get the snapshot has to start anew again
             entry.takes = [*entry.takes, unseen(peer, since, entry.at_ms)]
     if written.left is not None:

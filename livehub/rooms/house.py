@@ -17,6 +17,7 @@ from livehub.rooms.commit import Hub
 from livehub.rooms.errands import ErrandRunner
 from livehub.rooms.fanout import Fanout
 from livehub.rooms.keys import Keys
+from livehub.rooms.leavers import Leavers
 from livehub.rooms.peer import Peer
 from livehub.rooms.request import Beat, Greet, InboxItem, Resume, any_seed
 from livehub.rooms.room import INBOX_ASKS_MAX, Room
@@ -56,6 +57,7 @@ class House:
         limits: HouseLimits | None = None,
     ) -> None:
         self.rooms: dict[str, Room] = {}
+        self.leavers = Leavers()
         self._limits = limits or HouseLimits()
         self._pinned: set[str] = set()
         everything = {**(workers or {}), **survey(self.ask, catalog, fanout, clock_ms)}
@@ -146,6 +148,8 @@ class House:
 
     def vacate(self, peer: Peer) -> None:
         """The peer is gone: from every room and every audience, at once."""
+        if not peer.gone:
+            self.leavers.note(peer)
         peer.leave()
         heard = [peer.user_audience]
         for seat in peer.seats.values():

@@ -65,6 +65,7 @@ class Seat:
     audiences: tuple[str, ...]
     since: int = 0
     taken: bool = False
+    granted: tuple[str, ...] = ()  # audiences in the log's record: by now it may be entitled to less
 
 
 class Peer:
@@ -80,12 +81,14 @@ class Peer:
         "_overflow",
         "carrier",
         "gone",
+        "known",
         "person",
         "query",
         "recoverable",
         "seats",
         "sid",
         "starts_anew",
+        "unseen",
         "vocabulary",
     )
 
@@ -111,6 +114,8 @@ class Peer:
         self.seats: dict[str, Seat] = {}  # room → seat, in the order they were asked for
         self.gone = False
         self.starts_anew = False  # its past could not be given back: a snapshot has to take its place
+        self.known = True  # all that the log holds of its seats is in `seats` and `unseen`, once nothing is asked
+        self.unseen = 0  # what was told up to this seq must have been heard before a recovery
         self._asking = 0
         self._answered: trio.Event | None = None
 
@@ -118,6 +123,11 @@ class Peer:
     def user_audience(self) -> str:
         """Where this person's own news go."""
         return f"user:{self.person.id}"
+
+    @property
+    def asking(self) -> bool:
+        """Whether anything it asked is not answered yet."""
+        return self._asking > 0
 
     async def ask(self) -> None:
         """Begin an ask, waiting while too many of this peer's own are unanswered: a flood holds up whoever floods."""

@@ -1,9 +1,10 @@
 """Recovery: a client that was cut off gets exactly what it missed, or is told that it cannot (then a snapshot is due).
 
 The order is what makes it exact. (1) Everything that the old connection had asked is let into the log. (2) The seats
-on disk say which audiences it heard, and since when. (3) In one step without a pause, the log's head is taken, and the
-peer is subscribed but *held*. (4) What lies between its offset and that head is read and sent. (5) What was held goes
-out. Nothing falls between the steps, and nothing comes twice.
+in the log say which audiences it heard, and since when; who left a moment ago with nothing asked is remembered with
+just those seats (`leavers.py`), and waits for neither. (3) In one step without a pause, the log's head is taken, and
+the peer is subscribed but *held*. (4) What lies between its offset and that head is read and sent. (5) What was held
+goes out. Nothing falls between the steps, and nothing comes twice.
 
 A stock client keeps what comes before the CONNECT's answer, also when the connection is cut right there, but counts it
 only after the answer. If it then comes with its old offset, how much it has of the replay cannot be known: so a replay
@@ -73,6 +74,7 @@ class Recovery:
         The peer is held afterwards: the caller answers the CONNECT, then calls `peer.release()`. Raises
         `CannotRecover`; then the peer sits and hears nowhere, and is gone for good.
         """
+        peer.known = False
         seen = self._seen(offset)
         try:
             async with self._readers:
@@ -84,6 +86,7 @@ class Recovery:
         except BaseException:
             self._withdraw(peer)
             raise
+        peer.known = True
         for seat in peer.seats.values():
             self._house.room(seat.room).show_views(peer)
         return head
@@ -96,11 +99,14 @@ class Recovery:
         return int(found[2])
 
     async def _sit(self, peer: Peer, ticket: Ticket, seen: int) -> None:
-        await self._commit(Entry(Tenure(), "", 0, lambda _: None))  # after it, all that was asked before is answered
-        records = await self._hub.store.seats(ticket.sid)
+        records = self._house.leavers.take(ticket.sid)
+        if records is None:
+            await self._commit(Entry(Tenure(), "", 0, lambda _: None))  # after it, all asked before is answered
+            records = await self._hub.store.seats(ticket.sid)
         if not records and ticket.made_ms < self._hub.clock_ms() - self._limits.window_ms:
             raise CannotRecover("seats_unknown")  # they may have been pruned: none on disk proves nothing
-        if any(record.room == UNSEEN and seen < record.since for record in records):
+        peer.unseen = max((record.since for record in records if record.room == UNSEEN), default=0)
+        if seen < peer.unseen:
             raise CannotRecover("replay_cut")
         seats = [record for record in records if record.room != UNSEEN]
         peer.starts_anew = bool(records) and not seats  # refused before, and not told anything instead yet
@@ -184,6 +190,7 @@ class Recovery:
         entry.takes = [unseen(peer, upto, entry.at_ms)]
         if await self._commit(entry) is not None:
             raise CannotRecover("unavailable")
+        peer.unseen = upto
 
     async def _commit(self, entry: Entry) -> Exception | None:
         """Submit an entry and wait for its turn; the error if it could not be saved."""

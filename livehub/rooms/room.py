@@ -281,6 +281,8 @@ class Room:
         publish(self._hub, written)
         if peer is not None and written.taken is not None and not peer.gone:
             written.taken.taken = True
+            if peer.starts_anew:
+                peer.unseen = written.taken.since
             self._hub.fanout.subscribe(peer, written.taken.audiences)
         if peer is not None and written.left is not None:
             self._hub.fanout.unsubscribe(peer, written.left.audiences)
@@ -317,7 +319,7 @@ class Room:
         entitled = self.state.audiences(parts)
         may = self.state.exists and set(entitled) <= set(resume.record.audiences) and not resume.peer.gone
         if may:
-            seat = Seat(self.name, entitled, resume.record.since, taken=True)
+            seat = Seat(self.name, entitled, resume.record.since, taken=True, granted=resume.record.audiences)
             resume.peer.seats[self.name] = seat
             if self.seats.take(resume.peer, seat):
                 self._act(self.state.came, Ask(None, resume.peer.person, self._hub.clock_ms(), any_seed()))

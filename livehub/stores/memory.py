@@ -104,6 +104,9 @@ class MemoryStore(Writer):
 
         await self._perform(act)
 
+    def _note(self, entry: Entry) -> None:
+        """All of it is in memory."""
+
     def _start(self, items: Sequence[Item]) -> None:
         self._started = items
 

@@ -23,6 +23,7 @@ from livehub.ports import Entry, KeyRecord, Meter, Record, SeatRecord, TellRecor
 from livehub.stores import reads
 from livehub.stores.directory import LOG_NAME, lock
 from livehub.stores.readers import Readers
+from livehub.stores.recent import FACTS_MAX, Recent
 from livehub.stores.rows import write
 from livehub.stores.schema import Durability, Identity, end_run, open_log, open_reader
 from livehub.stores.thread import Job, Thread
@@ -49,11 +50,13 @@ class SqliteStore(Writer):
         meter: Meter | None,
         queue_max_entries: int,
         batch_max_entries: int,
+        recent_facts_max: int,
     ) -> None:
         super().__init__(identity.last_seq, meter, queue_max_entries, batch_max_entries)
         self._connection = connection
         self._identity = identity
         self._readers = Readers(readers)
+        self._recent = Recent(identity.last_seq, facts_max=recent_facts_max)
         self._thread = Thread(THREAD_NAME)
         self._commit: Job[frozenset[int]] | None = None
         self._abandoned = False  # a commit outlasted the closing deadline: its thread still has the connection
@@ -78,6 +81,8 @@ class SqliteStore(Writer):
 
     async def replay(self, audiences: Mapping[str, int], upto: int, limit: int) -> list[Record]:
         """Facts for any of `audiences` (name → heard so far) with seq ≤ `upto`, each once, by seq, at most `limit`."""
+        if (recent := self._recent.replay(audiences, upto, limit)) is not None:
+            return recent
         asked = dict(audiences)  # the caller's may change while the thread is at it
         return await self._read(lambda connection: reads.replay(connection, asked, upto, limit))
 
@@ -141,6 +146,9 @@ class SqliteStore(Writer):
         except apsw.Error as error:
             log.error("the log cannot be read: %s", error)  # noqa: TRY400 - SQLite's text is the cause
             raise Unavailable from error
+
+    def _note(self, entry: Entry) -> None:
+        self._recent.note(entry)
 
     def _start(self, items: Sequence[Item]) -> None:
         self._commit = self._thread.start(lambda: self._save(items))
@@ -268,6 +276,7 @@ async def open_sqlite(
     meter: Meter | None = None,
     queue_max_entries: int = QUEUE_MAX_ENTRIES,
     batch_max_entries: int = BATCH_MAX_ENTRIES,
+    recent_facts_max: int = FACTS_MAX,
 ) -> AsyncIterator[SqliteStore]:
     """The store in the data directory `path`, which is this process's alone meanwhile. Raises `StoreError`.
 
@@ -287,7 +296,7 @@ async def open_sqlite(
         return descriptor, connection, identity, readers
 
     descriptor, connection, identity, readers = await trio.to_thread.run_sync(start)
-    store = SqliteStore(connection, identity, readers, meter, queue_max_entries, batch_max_entries)
+    store = SqliteStore(connection, identity, readers, meter, queue_max_entries, batch_max_entries, recent_facts_max)
     try:
         async with store._running():
             yield store

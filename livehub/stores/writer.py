@@ -98,6 +98,10 @@ class Writer(ABC):
     async def _probe(self) -> None:
         """Write something that needs disk space, and remove it again; raises when that cannot be done."""
 
+    @abstractmethod
+    def _note(self, entry: Entry) -> None:
+        """An entry with facts is in the log, and is about to be answered: a store may remember the latest."""
+
     @property
     def head(self) -> int:
         """Seq of the last fact whose `done` was called; 0 in an empty log."""
@@ -231,6 +235,7 @@ class Writer(ABC):
             item = self._unanswered.popleft()
             if error is None and isinstance(item, Entry) and item.lines:
                 self._head = item.seq + len(item.lines) - 1
+                self._note(item)
             _answer(item, error)
             if number % ANSWERS_PER_TURN == 0:
                 await trio.lowlevel.checkpoint()

@@ -15,6 +15,8 @@ from tests.kit import settle, uuid
 
 HOUR_S = 3_600.0
 
+pytestmark = pytest.mark.usefixtures("leavers_known")
+
 
 def texts(socket: FakeSocket) -> list[str]:
     return [message["text"] for message in socket.events("chat.message.new")]
@@ -94,6 +96,27 @@ async def test_an_offset_of_nowhere_is_refused_and_a_snapshot_is_due(
         assert [message["text"] for message in snapshot["messages"]] == ["said"]
         names = [told[0] for told in back.told]
         assert names[names.index("ACK") :][:2] == ["ACK", "session.snapshot"]
+
+
+@pytest.mark.parametrize("joins", [False, True])
+async def test_who_is_to_begin_anew_has_nothing_to_come_back_to_before_it_did(
+    autojump_clock: MockClock, joins: bool
+) -> None:
+    async with stage() as set_up:
+        anna, ben = await joined(set_up, "anna"), await joined(set_up, "ben")
+        set_up.drop(ben)
+        await set_up.ask(anna, "chat.message.send", {"text": "said"})
+        anew = await set_up.connect("ben", pid=ben.pid, offset="nonsense")
+        stands = offset(anew)
+        if joins:
+            await set_up.ask(anew, "session.join", {"sessionId": "s1"})
+        set_up.drop(anew)
+        if joins:  # what it was shown is newer than what it stood at before
+            heard = await set_up.connect("ben", pid=anew.pid, offset=offset(anew))
+            assert heard.sid == anew.sid
+            set_up.drop(heard)
+        again = await set_up.connect("ben", pid=anew.pid, offset=stands)
+        assert again.sid != anew.sid
 
 
 async def test_a_ticket_is_worth_nothing_to_anybody_else(autojump_clock: MockClock) -> None:

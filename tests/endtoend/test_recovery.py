@@ -75,7 +75,8 @@ async def test_edits_reactions_and_deletions_are_recovered_in_their_order(stage:
     other_id = await stage.send(ada, "second")
     await ada.ask("chat.message.delete", {"messageId": message_id, "idempotencyKey": key()})
     assert await _return(grace, 2) is True
-    await grace.heard("chat.message.deleted")
+    for client in (ada, grace):
+        await client.heard("chat.message.deleted")
     assert _events(grace) == _events(ada)
     assert [event[0] for event in _events(grace)] == [EVENTS[0], EVENTS[1], EVENTS[1], EVENTS[0], EVENTS[2]]
     assert grace.payloads("chat.message.new")[1]["id"] == other_id

@@ -22,6 +22,8 @@ STAFF_MEMBER = person("staff", "toy:staff")
 TICKET = Ticket("sid-1", START_MS)
 HOUR_S = 3_600
 
+pytestmark = pytest.mark.usefixtures("leavers_known")
+
 
 async def nothing_to_drain() -> None:
     await trio.lowlevel.checkpoint()
@@ -333,6 +335,7 @@ async def test_who_said_goodbye_has_nothing_to_come_back_to(autojump_clock: Mock
         offset = hub.fanout.offset(hub.store.head)
         hub.house.vacate(anna.peer)
         goodbye = Entry(Tenure(), "", hub.clock(), lambda _: None)
+        hub.house.leavers.forget(TICKET.sid)
         goodbye.takes = [SeatRecord(TICKET.sid, LEFT, "anna", (), 0, hub.clock())]
         hub.store.submit(goodbye)
         assert await cannot(hub, offset) == "seat_lost"
@@ -351,6 +354,26 @@ async def test_who_lost_a_permission_no_longer_hears_what_it_gave(autojump_clock
         back.peer.release()
         await hub.do("toy.whisper", {"text": "psst again"}, device)
         assert len(back.events("toy.said")) == 1
+
+
+async def test_a_permission_that_was_lost_and_is_given_back_counts_again(autojump_clock: MockClock) -> None:
+    async with open_hub(Counter) as hub:
+        staff = await arrive(hub, STAFF_MEMBER)
+        heard = staff.peer.seats["session:s1"].audiences
+        offset = hub.fanout.offset(hub.store.head)
+        for who, hears in ((person("staff"), heard[1:]), (STAFF_MEMBER, heard)):
+            hub.house.vacate(staff.peer)
+            staff = await come_back(hub, offset, who)
+            assert staff.peer.seats["session:s1"].audiences == hears
+
+
+async def test_whoever_is_shown_out_twice_comes_back_once(autojump_clock: MockClock) -> None:
+    async with open_hub(Counter) as hub:
+        anna = await arrive(hub)
+        hub.house.vacate(anna.peer)
+        hub.house.vacate(anna.peer)
+        back = await come_back(hub, hub.fanout.offset(hub.store.head))
+        assert list(back.peer.seats) == ["session:s1"]
 
 
 async def test_who_gained_a_permission_must_join_anew(autojump_clock: MockClock) -> None:
@@ -447,6 +470,7 @@ async def test_a_peer_that_is_gone_meanwhile_cannot_recover(
         anna = await arrive(hub)
         offset = hub.fanout.offset(hub.store.head)
         hub.house.vacate(anna.peer)
+        hub.house.leavers.forget(TICKET.sid)
         client = ears(ANNA, sid=TICKET.sid)
         real = MemoryStore.seats
 

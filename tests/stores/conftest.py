@@ -10,7 +10,7 @@ import pytest
 from tests.stores.desk import Desk, open_desk
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "disk"])
 def kind(request: pytest.FixtureRequest) -> str:
     """Which store."""
     assert isinstance(request.param, str)

@@ -11,6 +11,7 @@ import trio
 
 from livehub.ports import Entry, Line, Meter, Tenure
 from livehub.stores.memory import MemoryStore, open_memory
+from livehub.stores.recent import FACTS_MAX
 from livehub.stores.sqlite import SqliteStore, open_sqlite
 from livehub.stores.writer import BATCH_MAX_ENTRIES, QUEUE_MAX_ENTRIES
 
@@ -122,7 +123,7 @@ async def open_desk(
     queue_max_entries: int = QUEUE_MAX_ENTRIES,
     batch_max_entries: int = BATCH_MAX_ENTRIES,
 ) -> AsyncIterator[Desk]:
-    """A desk at a store of that kind: "memory" or "sqlite"."""
+    """A desk at a store of that kind: "memory", "sqlite", or "disk": SQLite that remembers nothing of late."""
     opened: AbstractAsyncContextManager[AnyStore]
     if kind == "memory":
         opened = open_memory(meter=meter, queue_max_entries=queue_max_entries, batch_max_entries=batch_max_entries)
@@ -133,6 +134,7 @@ async def open_desk(
             meter=meter,
             queue_max_entries=queue_max_entries,
             batch_max_entries=batch_max_entries,
+            recent_facts_max=0 if kind == "disk" else FACTS_MAX,
         )
     async with opened as store:
         yield Desk(store)

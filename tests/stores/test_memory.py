@@ -326,12 +326,13 @@ async def history(store: Store, steps: list[Any], asked: list[dict[str, int]]) -
 @given(
     steps=st.lists(st.one_of(NAMES.flatmap(lambda name: entries(f"room {name}")), CHORES), max_size=15),
     asked=st.lists(ASKED, max_size=3),
+    recent=st.sampled_from([0, 1, 3, 100]),
 )
-def test_memory_and_sqlite_cannot_be_told_apart(steps: list[Any], asked: list[dict[str, int]]) -> None:
+def test_memory_and_sqlite_cannot_be_told_apart(steps: list[Any], asked: list[dict[str, int]], recent: int) -> None:
     async def live() -> None:
         with tempfile.TemporaryDirectory() as directory:
             async with open_memory() as memory:
-                async with open_sqlite(Path(directory), durability="os") as sqlite:
+                async with open_sqlite(Path(directory), durability="os", recent_facts_max=recent) as sqlite:
                     assert await history(sqlite, steps, asked) == await history(memory, steps, asked)
                 async with open_sqlite(Path(directory), durability="os") as reopened:
                     assert await history(reopened, [], asked) == await history(memory, [], asked)

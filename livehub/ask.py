@@ -13,6 +13,8 @@ from functools import lru_cache
 from typing import Any, Generic, TypeAlias, TypeVar
 from uuid import UUID
 
+from livehub.lean import lean
+
 JSON: TypeAlias = Any
 P = TypeVar("P")
 
@@ -52,7 +54,7 @@ SYSTEM = Person("system")
 """Who asks when a timer rings, another room tells something, or work is done."""
 
 
-@dataclass(frozen=True, slots=True)
+@lean
 class Ask(Generic[P]):
     """One request to a room: what, by whom, when (ms since 1970), and the seed of all that is random about it."""
 
@@ -76,7 +78,7 @@ class Ask(Generic[P]):
         return iso(self.at_ms)
 
 
-@dataclass(frozen=True, slots=True)
+@lean
 class Fact:
     """Something that happened. `to` names who hears it: persons first, then parts of the room as `Feature.audiences`
 
@@ -93,7 +95,7 @@ class Fact:
     kept: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@lean
 class Burst:
     """An event that is worth nothing tomorrow: sent to who is there, never replayed, dropped for slow readers."""
 
@@ -143,7 +145,7 @@ class Do:
 Effect: TypeAlias = Tell | After | Cancel | Do
 
 
-@dataclass(frozen=True, slots=True)
+@lean
 class Outcome:
     """What a command leads to, all of it in one commit. `reply` is the ack beside `"success": true`.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from operator import itemgetter
 from typing import Protocol, TypeAlias
 
@@ -18,6 +18,7 @@ import orjson
 import trio
 
 from livehub.feature import JSON, Person
+from livehub.lean import lean
 from livehub.ports import Meter, Record
 from livehub.rooms.peer import Peer
 from livehub.wire.frames import Frame, Kind
@@ -34,7 +35,7 @@ NOBODYS = object()
 """In place of a value that is the receiver's own, for the many events that have none."""
 
 
-@dataclass(frozen=True, slots=True)
+@lean
 class Told:
     """What a vocabulary is to put into words: a fact (`name` is its kind) or an event that views and bursts name.
 
@@ -65,7 +66,7 @@ OwnOf: TypeAlias = Callable[[Person], JSON]
 """What of an event is one person's own."""
 
 
-@dataclass(frozen=True, slots=True)
+@lean
 class Published:
     """A fact that was committed."""
 
@@ -81,7 +82,7 @@ class Published:
         return Told(self.kind, self.data, offset, self.at_ms, self.room, audience, own)
 
 
-@dataclass(frozen=True, slots=True)
+@lean
 class Variant:
     """One of the few forms of a payload with a personal field, and who is to hear it as which audience."""
 

@@ -7,12 +7,12 @@ Everything it checks is declared beside the command. Fields that every event acc
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import trio
 
 from livehub.errors import Refused, Unavailable
 from livehub.feature import JSON, Command, Key, OutsideId, Person, Seating, Uuid, Via
+from livehub.lean import lean
 from livehub.rooms.house import House
 from livehub.rooms.keys import digest
 from livehub.rooms.payloads import check, structure, wire_fields
@@ -25,7 +25,7 @@ _COMMON = ("sessionId", "eventId", "idempotencyKey")
 _ROOM_FIXED = {"directory": "users", "registry": "sessions"}
 
 
-@dataclass(frozen=True, slots=True)
+@lean
 class Knock:
     """Somebody wants something: who, through which door, and whom to answer."""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import trio
 
 from livehub.feature import JSON, Person
+from livehub.lean import lean
 from livehub.ports import Carrier
 from livehub.wire.frames import Frame
 
@@ -163,7 +164,7 @@ class Peer:
         self.carrier = self._carrier = NOWHERE
 
 
-@dataclass(frozen=True, slots=True)
+@lean
 class Answer:
     """What an ask came to, for whoever asked: the ack beside `"success": true`; for who took a seat, a snapshot."""
 

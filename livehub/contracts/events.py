@@ -79,8 +79,9 @@ class Events:
         except AuthFailed:
             return  # being shown out at this moment
         knock = Knock(who, partial(_answer, socket, peer, ack_id), peer=peer)
-        await peer.ask()
-        if any(extra is not None for extra in args[1:]):
+        if not peer.asks():
+            await peer.ask()
+        if len(args) > 1 and any(extra is not None for extra in args[1:]):
             knock.reply(Refused("An event takes one payload", code="invalid_payload"))
             return
         await self._gate.ask(name, args[0] if args else None, knock)

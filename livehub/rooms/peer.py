@@ -120,12 +120,18 @@ class Peer:
         """Where this person's own news go."""
         return f"user:{self.person.id}"
 
+    def asks(self) -> bool:
+        """Begin an ask, unless too many of this peer's own are unanswered: False."""
+        if self._asking >= ASKS_AT_ONCE_MAX:
+            return False
+        self._asking += 1
+        return True
+
     async def ask(self) -> None:
         """Begin an ask, waiting while too many of this peer's own are unanswered: a flood holds up whoever floods."""
-        while self._asking >= ASKS_AT_ONCE_MAX:
+        while not self.asks():
             self._answered = trio.Event()
             await self._answered.wait()
-        self._asking += 1
 
     def answered(self) -> None:
         """An ask was answered."""

@@ -188,9 +188,10 @@ class State:
                 fact = waiting.popleft()
                 self._apply(fact.kind, fact.data, ask.at_ms)
                 done.facts.append(fact)
-                answers = [_take(listen(fact.data, ask), done) for listen in self._listens.get(fact.kind, ())]
-                for facts in reversed(answers):
-                    waiting.extendleft(reversed(facts))
+                if listens := self._listens.get(fact.kind):
+                    answers = [_take(listen(fact.data, ask), done) for listen in listens]
+                    for facts in reversed(answers):
+                        waiting.extendleft(reversed(facts))
         except Exception as error:
             raise BrokenState(f"{self.name}: {type(error).__name__} while applying") from error
         if waiting:

@@ -70,8 +70,9 @@ class Reader:
             self._rest = None
         else:
             self._rest = bytearray(memoryview(held)[done:])
-        self.messages.reverse()
-        return self._replies()
+        if len(self.messages) > 1:
+            self.messages.reverse()
+        return [] if self._protocol is None else self._replies()
 
     def _cut(self, data: bytes | bytearray) -> int:
         """Handle every whole frame; tells how many bytes that was."""
@@ -84,7 +85,8 @@ class Reader:
                 if start > end:
                     break
                 size = int.from_bytes(data[at + 2 : start], "big")
-            if not self._plausible(first, second, size):
+            whole = first in WHOLE_MESSAGES
+            if (not whole or second < MASKED or size > self._size_max) and not self._plausible(first, second, size):
                 self._doomed = True  # the library finds out in its own time; until then it reads all there is
                 self._leave(bytes(data[at:]))
                 return end
@@ -92,7 +94,7 @@ class Reader:
             stop = start + size
             if stop > end:
                 break
-            if self._protocol is None and first in WHOLE_MESSAGES:
+            if whole and self._protocol is None:
                 self._message(apply_mask(data[start:stop], data[start - MASK_BYTES : start]), first == TEXT_FRAME)
             else:
                 self._leave(bytes(data[at:stop]))

@@ -25,6 +25,11 @@ from livehub.wire.frames import Frame, Kind
 
 PENDING_BYTES_MAX = 256 * 1024
 """Beyond this a tick does not wait: joined frames must stay far below an outbox's bound."""
+ANSWERS_WAIT_FROM_ITEMS = 8
+"""So many facts that wait for a flush are a crowd that talks. With fewer, an answer does not wait for up to a tick:
+
+that would hold up whoever asks again as soon as they are answered.
+"""
 REPLAYED_FRAMES_MAX = 4_096
 """Frames of replays that are kept for whoever comes next; about 1 kB each."""
 
@@ -119,6 +124,7 @@ class Fanout:
         self._audiences: dict[str, dict[str, Listeners]] = {}
         self._pending: list[_Item] = []
         self._pending_bytes = 0
+        self._answers: dict[Peer, list[Frame]] = {}  # go with the flush
         self._first_waiting: int | None = None  # seq of the oldest fact that waits
         self._last_flush_s = float("-inf")
         self._replayed: dict[tuple[str, int, str], Frame | None] = {}  # by vocabulary, seq and audience
@@ -217,6 +223,13 @@ class Fanout:
             self.flush()
             self._write([Frame(text, kind=kind, key=full)], [peer])
 
+    def answer(self, peer: Peer, frame: Frame) -> None:
+        """Send the answer to an ask: at once, or in one `send` with the rest when much waits for the flush."""
+        if len(self._pending) < ANSWERS_WAIT_FROM_ITEMS:
+            peer.write((frame,), frame.framed)
+        else:
+            self._answers.setdefault(peer, []).append(frame)
+
     def render(self, vocabulary: str, records: Sequence[Record], own: Callable[[Record], JSON]) -> Iterator[Frame]:
         """Facts from the log as this vocabulary shows them to somebody; `own` is what is theirs of each.
 
@@ -265,6 +278,9 @@ class Fanout:
                 self._write([item.frames[key] for item in items if key in item.frames], list(listeners))
         else:
             self._flush_mixed(items)
+        while self._answers:  # whoever heard nothing of all that
+            peer = next(iter(self._answers))
+            self._send(peer, [], b"")
 
     def _publish_own(self, fact: Published, variants: Sequence[Variant]) -> None:
         """Written at once, after what waits: rare enough to be worth no company."""
@@ -313,12 +329,24 @@ class Fanout:
         if not frames:
             return
         joined = frames[0].framed if len(frames) == 1 else b"".join([frame.framed for frame in frames])
+        answers = self._answers
         for peer in peers:
+            if answers and peer in answers:
+                self._send(peer, frames, joined)
+                continue
             try:
                 peer.carrier.outbox.write_joined(frames, joined)
             except Exception:  # a defect below one client is not to silence the others
                 log.exception("a client could not be written to")
         self._meter.fanned_out(len(frames) * len(peers), len(joined) * len(peers))
+
+    def _send(self, peer: Peer, frames: list[Frame], joined: bytes) -> None:
+        """Write frames to a peer behind the answers that wait for it."""
+        answers = self._answers.pop(peer)
+        try:
+            peer.write([*answers, *frames], b"".join([*[answer.framed for answer in answers], joined]))
+        except Exception:
+            log.exception("a client could not be written to")
 
     def _first_heard(self, audiences: tuple[str, ...]) -> dict[Peer, str]:
         found: dict[Peer, str] = {}

@@ -11,12 +11,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Generic, TypeAlias, TypeVar
-from uuid import UUID
 
 from livehub.lean import lean
 
 JSON: TypeAlias = Any
 P = TypeVar("P")
+
+_VERSION_4 = 4 << 76 | 2 << 62
+"""Version and variant, where RFC 9562 has them in the 128 bits of a UUID."""
+_RANDOM_BITS = (1 << 128) - 1 & ~(0xF << 76 | 3 << 62)
 
 EVERYONE = ""
 """The audience of all who sit in the room. A part of them is named `":moderation"`, a single person `user(id)`."""
@@ -66,7 +69,9 @@ class Ask(Generic[P]):
 
     def new_id(self, n: int = 0) -> str:
         """The n-th UUID v4 of this ask."""
-        return str(UUID(int=(self.seed + n * 0x9E3779B97F4A7C15F39CC0605CEDC835) % (1 << 128), version=4))
+        number = self.seed + n * 0x9E3779B97F4A7C15F39CC0605CEDC835
+        text = f"{number & _RANDOM_BITS | _VERSION_4:032x}"  # as uuid.UUID would have it, in a third of the time
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
     def dice(self) -> random.Random:
         """Randomness that the same ask throws again in the same way."""

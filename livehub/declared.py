@@ -139,3 +139,7 @@ class View:
     own: Own | None
     whom: str
     every_s: float
+
+    def __hash__(self) -> int:
+        """Of its name: for a chat message a room's dictionaries ask four times, and all fields take 0.7 µs."""
+        return hash(self.name)

@@ -74,3 +74,12 @@ def test_views_and_commands_can_be_keys() -> None:
 def test_doors_and_seats_are_told_apart() -> None:
     assert {via.value for via in Via} == {"socket", "rest", "both", "contract", "inside"}
     assert len({seat.value for seat in Seating}) == len(Seating) == 5
+
+
+def test_views_that_are_the_same_are_one_key() -> None:
+    one, same, other = (
+        View("board", "shown", ("points",), "", to, own=None, whom="", every_s=VIEW_EVERY_S)
+        for to in ("", "", ":staff")
+    )
+    assert {one: 1}[same] == 1
+    assert other not in {one: 1}

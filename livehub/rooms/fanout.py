@@ -111,6 +111,8 @@ Groups: TypeAlias = Mapping[tuple[str, ...], Sequence[tuple[int, _Item]]]
 """What waits, numbered in its order, by audiences."""
 Heard: TypeAlias = tuple[tuple[tuple[str, ...], str], ...]
 """Groups that somebody hears, and as which of their audiences."""
+Spoken: TypeAlias = dict[tuple[str, tuple[str, ...], str], list[tuple[int, Frame]]]
+"""Frames of a group for a vocabulary and an audience: looked up once, not for everybody who hears another one, too."""
 
 
 class Fanout:
@@ -307,11 +309,12 @@ class Fanout:
                     hears[peer] = (*hears.get(peer, ()), (audiences, audience))
         if len(largest) == 1:
             self._flush_largest(groups, largest, hears)
+        spoken: Spoken = {}
         together: dict[tuple[str, Heard], list[Peer]] = defaultdict(list)
         for peer, heard in hears.items():
             together[peer.vocabulary, heard].append(peer)
         for (vocabulary, heard), peers in together.items():
-            self._write(_frames(groups, vocabulary, heard), peers)
+            self._write(_frames(groups, vocabulary, heard, spoken), peers)
 
     def _flush_largest(self, groups: Groups, audiences: tuple[str, ...], hears: dict[Peer, Heard]) -> None:
         """Write to whoever hears one audience alone; who is in `hears` too is noted there."""
@@ -319,7 +322,7 @@ class Fanout:
         for vocabulary, listeners in list(self._audiences.get(audiences[0], {}).items()):
             for peer in [peer for peer in hears if peer in listeners]:
                 hears[peer] = (*hears[peer], heard)
-            self._write(_frames(groups, vocabulary, (heard,)), [peer for peer in listeners if peer not in hears])
+            self._write(_frames(groups, vocabulary, (heard,), {}), [peer for peer in listeners if peer not in hears])
 
     def size(self, audiences: tuple[str, ...]) -> int:
         """How many listeners these audiences have; who listens to several counts several times."""
@@ -367,14 +370,16 @@ class Fanout:
             self._wake.set()
 
 
-def _frames(groups: Groups, vocabulary: str, heard: Heard) -> list[Frame]:
+def _frames(groups: Groups, vocabulary: str, heard: Heard, spoken: Spoken) -> list[Frame]:
     """What somebody who hears these groups is sent, in the order of the log."""
-    found = [
-        (number, item.frames[vocabulary, audience])
-        for audiences, audience in heard
-        for number, item in groups[audiences]
-        if (vocabulary, audience) in item.frames
-    ]
+    found: list[tuple[int, Frame]] = []
+    for audiences, audience in heard:
+        key = (vocabulary, audiences, audience)
+        if (frames := spoken.get(key)) is None:
+            named = (vocabulary, audience)
+            frames = [(number, item.frames[named]) for number, item in groups[audiences] if named in item.frames]
+            spoken[key] = frames
+        found += frames
     if len(heard) > 1:
         found.sort(key=itemgetter(0))
     return [frame for _, frame in found]

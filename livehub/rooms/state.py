@@ -212,6 +212,8 @@ def _does(feature: Feature, hook: str) -> bool:
 
 def _take(outcome: Outcome, done: Performed) -> deque[Fact]:
     """Note all but the facts, which are still to be applied."""
-    done.effects += outcome.effects
-    done.bursts += outcome.bursts
+    if outcome.effects:
+        done.effects += outcome.effects
+    if outcome.bursts:
+        done.bursts += outcome.bursts
     return deque(outcome.facts)

@@ -22,6 +22,7 @@ RESERVED_BITS = 0x70
 MASKED = 0x80
 SIZE_16_BITS, SIZE_64_BITS = 126, 127
 MASK_BYTES = 4
+SHORT_HEAD_BYTES = 2 + MASK_BYTES
 CONTROL_BYTES_MAX = 125
 MESSAGE_OPCODES = frozenset((Opcode.CONT, Opcode.TEXT, Opcode.BINARY))
 CONTROL_OPCODES = frozenset((Opcode.CLOSE, Opcode.PING, Opcode.PONG))
@@ -61,6 +62,18 @@ class Reader:
         if self._doomed:
             self._leave(data)
             return self._replies()
+        size = len(data) - SHORT_HEAD_BYTES
+        if (
+            0 <= size < SIZE_16_BITS
+            and data[0] == TEXT_FRAME
+            and data[1] == MASKED | size
+            and size <= self._size_max
+            and self._rest is None
+            and self._protocol is None
+            and not (self.ended or self.messages)
+        ):  # one short message, as nearly all that is asked
+            self._message(apply_mask(data[SHORT_HEAD_BYTES:], data[2:SHORT_HEAD_BYTES]), True)
+            return [] if self._protocol is None else self._replies()
         held: bytes | bytearray = data
         if self._rest is not None:
             self._rest += data

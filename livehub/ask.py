@@ -11,10 +11,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Generic, TypeAlias, TypeVar
-from uuid import UUID
+
+from livehub.lean import lean
 
 JSON: TypeAlias = Any
 P = TypeVar("P")
+
+_VERSION_4 = 4 << 76 | 2 << 62
+"""Version and variant, where RFC 9562 has them in the 128 bits of a UUID."""
+_RANDOM_BITS = (1 << 128) - 1 & ~(0xF << 76 | 3 << 62)
 
 EVERYONE = ""
 """The audience of all who sit in the room. A part of them is named `":moderation"`, a single person `user(id)`."""
@@ -52,7 +57,7 @@ SYSTEM = Person("system")
 """Who asks when a timer rings, another room tells something, or work is done."""
 
 
-@dataclass(frozen=True, slots=True)
+@lean
 class Ask(Generic[P]):
     """One request to a room: what, by whom, when (ms since 1970), and the seed of all that is random about it."""
 
@@ -64,7 +69,9 @@ class Ask(Generic[P]):
 
     def new_id(self, n: int = 0) -> str:
         """The n-th UUID v4 of this ask."""
-        return str(UUID(int=(self.seed + n * 0x9E3779B97F4A7C15F39CC0605CEDC835) % (1 << 128), version=4))
+        number = self.seed + n * 0x9E3779B97F4A7C15F39CC0605CEDC835
+        text = f"{number & _RANDOM_BITS | _VERSION_4:032x}"  # as uuid.UUID would have it, in a third of the time
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
     def dice(self) -> random.Random:
         """Randomness that the same ask throws again in the same way."""
@@ -76,7 +83,7 @@ class Ask(Generic[P]):
         return iso(self.at_ms)
 
 
-@dataclass(frozen=True, slots=True)
+@lean
 class Fact:
     """Something that happened. `to` names who hears it: persons first, then parts of the room as `Feature.audiences`
 
@@ -93,7 +100,7 @@ class Fact:
     kept: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@lean
 class Burst:
     """An event that is worth nothing tomorrow: sent to who is there, never replayed, dropped for slow readers."""
 
@@ -143,7 +150,7 @@ class Do:
 Effect: TypeAlias = Tell | After | Cancel | Do
 
 
-@dataclass(frozen=True, slots=True)
+@lean
 class Outcome:
     """What a command leads to, all of it in one commit. `reply` is the ack beside `"success": true`.
 

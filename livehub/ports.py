@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
+from livehub.lean import lean
 from livehub.wire.frames import Frame
 
 JSON: TypeAlias = Any
@@ -26,7 +27,7 @@ class Tenure:
         self.broken = False
 
 
-@dataclass(frozen=True, slots=True)
+@lean
 class Line:
     """One fact on its way into the log. `data` is JSON; a listener in several `audiences` hears it as the first."""
 
@@ -35,7 +36,7 @@ class Line:
     audiences: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@lean
 class Record:
     """One fact as the log holds it. `audience` is the one it was replayed for ("" when read by room)."""
 
@@ -47,7 +48,7 @@ class Record:
     audience: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@lean
 class KeyRecord:
     """A used idempotency key: for what (`digest` of event, room and payload), and what was answered (JSON)."""
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from livehub.ask import Ask, Person, iso, user
 
 
@@ -11,6 +14,12 @@ def test_ids_are_uuids_of_version_4_and_all_different() -> None:
     ids = [Ask(None, seed=seed).new_id(n) for seed in (0, 1, 2**128 - 1) for n in range(100)]
     assert {UUID(made).version for made in ids} == {4}
     assert len(set(ids)) == len(ids)
+
+
+@given(st.integers(0, 2**128 - 1), st.integers(0, 2**33))
+def test_an_id_is_made_of_seed_and_number(seed: int, n: int) -> None:
+    number = (seed + n * 0x9E3779B97F4A7C15F39CC0605CEDC835) % 2**128
+    assert Ask(None, seed=seed).new_id(n) == str(UUID(int=number, version=4))
 
 
 def test_the_same_ask_draws_the_same() -> None:

@@ -63,9 +63,9 @@ def test_an_event_is_for_everyone_for_one_part_or_for_several() -> None:
 
 
 def test_views_and_commands_can_be_keys() -> None:
-    """Rooms remember what is due by view, and count by command."""
-    one, again = (View("x", "show", ("y",), "id", EVERYONE, None, "", VIEW_EVERY_S) for _ in range(2))
-    assert {one: 1}[again] == 1
+    """Rooms remember what is due by view, and count by command. All rooms of a kind share their views."""
+    one, other = (View("x", "show", ("y",), "id", EVERYONE, None, "", VIEW_EVERY_S) for _ in range(2))
+    assert ({one: 1}[one], other in {one: 1}) == (1, False)
     made = [Command("x.do", "do", "session", "sessionId", Empty, "", needs=("a",), via=Via.BOTH) for _ in range(2)]
     assert len({*made}) == 1
     assert VIEW_EVERY_S == 0.25, "at most four times a second (contracts, point 9)"

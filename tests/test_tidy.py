@@ -31,7 +31,7 @@ FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 60
 
 FLOORS = {
-    "__init__": 0, "errors": 0, "wire": 0,
+    "__init__": 0, "errors": 0, "lean": 0, "wire": 0,
     "payload": 1, "ask": 1, "declared": 1, "feature": 1, "ballots": 1, "pollforms": 1, "pollbook": 1, "ports": 1,
     "settings": 1, "exporting": 1, "questionbook": 1,
     "features": 2, "rooms": 2,
@@ -55,7 +55,7 @@ BESIDE = {
 """Imports within a floor. Apart from these, what stands beside is not known."""
 
 OUTSIDE = {
-    "__init__": "", "errors": "", "wire": "orjson",
+    "__init__": "", "errors": "", "lean": "", "wire": "orjson",
     "payload": "attrs", "declared": "", "ballots": "", "pollforms": "", "pollbook": "", "ask": "", "feature": "",
     "exporting": "", "questionbook": "", "ports": "", "settings": "attrs",
     "features": "", "rooms": "trio orjson attrs cattrs",

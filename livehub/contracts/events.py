@@ -17,8 +17,8 @@ from livehub.rooms.catalog import Catalog
 from livehub.rooms.fanout import NOBODYS, Fanout, Told
 from livehub.rooms.gate import Gate, Knock
 from livehub.rooms.peer import Answer, Peer
-from livehub.wire.frames import Kind
-from livehub.wire.messages import event_text
+from livehub.wire.frames import Frame, Kind
+from livehub.wire.messages import ack_text, event_text
 
 NAMESPACE = "/events"
 CLIENT_LEFT = "client_disconnect"
@@ -78,9 +78,10 @@ class Events:
             who = self._entrance.who(peer)
         except AuthFailed:
             return  # being shown out at this moment
-        knock = Knock(who, partial(_answer, socket, peer, ack_id), peer=peer)
-        await peer.ask()
-        if any(extra is not None for extra in args[1:]):
+        knock = Knock(who, partial(self._answer, socket, peer, ack_id), peer=peer)
+        if not peer.asks():
+            await peer.ask()
+        if len(args) > 1 and any(extra is not None for extra in args[1:]):
             knock.reply(Refused("An event takes one payload", code="invalid_payload"))
             return
         await self._gate.ask(name, args[0] if args else None, knock)
@@ -89,6 +90,16 @@ class Events:
         """The client left, or its connection did."""
         if isinstance(socket.data, Peer):
             self._entrance.leave(socket.data, for_good=reason == CLIENT_LEFT)
+
+    def _answer(self, socket: Socket, peer: Peer, ack_id: int | None, result: Answer | Refused) -> None:
+        peer.answered()
+        if isinstance(result, Refused):
+            _refuse(socket, ack_id, result)
+        elif result.snapshot is not None:
+            socket.connection.at_once(partial(_show_room, socket, ack_id, result))
+        elif ack_id is not None:
+            text = ack_text(NAMESPACE, ack_id, [_told(result)])
+            self._fanout.answer(peer, Frame(text, kind=Kind.ACK))
 
     def _welcome(self, socket: Socket, entered: Entered) -> None:
         peer = entered.peer
@@ -109,24 +120,16 @@ def _turn_away(socket: Socket, message: str, reason: str) -> None:
     socket.disconnect()
 
 
-def _answer(socket: Socket, peer: Peer, ack_id: int | None, result: Answer | Refused) -> None:
-    peer.answered()
-    if isinstance(result, Refused):
-        _refuse(socket, ack_id, result)
-    elif result.snapshot is None:
-        _acknowledge(socket, ack_id, result)
-    else:
-        socket.connection.at_once(partial(_show_room, socket, ack_id, result))
-
-
-def _acknowledge(socket: Socket, ack_id: int | None, answer: Answer) -> None:
-    if ack_id is not None:
-        replayed = {"replayed": True} if answer.replayed else {}
-        socket.acknowledge(ack_id, {"success": True, **answer.reply, **replayed})
+def _told(answer: Answer) -> dict[str, JSON]:
+    told = {"success": True, **answer.reply}
+    if answer.replayed:
+        told["replayed"] = True
+    return told
 
 
 def _show_room(socket: Socket, ack_id: int | None, answer: Answer) -> None:
-    _acknowledge(socket, ack_id, answer)
+    if ack_id is not None:
+        socket.acknowledge(ack_id, _told(answer))
     socket.emit(f"{answer.kind}.snapshot", {**answer.reply, **(answer.snapshot or {})}, answer.offset)
 
 

@@ -97,6 +97,8 @@ def write(written: Written, tenure: Tenure, store: Store) -> Entry | None:
     request, state = written.request, written.state
     performed, ask = written.performed, written.ask
     lines = [_line(fact, state) for fact in performed.facts if fact.kept]
+    if not (lines or performed.effects or written.taken or written.left or (request and _settles(request))):
+        return None  # as nearly all reactions: no entry is made to find that out
     entry = Entry(tenure, state.name, ask.at_ms, lambda _: None, lines, seq=store.next_seq)
     if performed.effects:
         entry.tells, entry.sets = written.tells(), written.timers()
@@ -112,6 +114,11 @@ def write(written: Written, tenure: Tenure, store: Store) -> Entry | None:
         return None
     written.entry = entry
     return entry
+
+
+def _settles(request: Request) -> bool:
+    """Whether carrying out a request is to be noted, whatever comes of it."""
+    return request.claim is not None or request.told is not None or request.timer is not None
 
 
 def publish(hub: Hub, written: Written) -> None:

@@ -9,23 +9,26 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from operator import itemgetter
 from typing import Protocol, TypeAlias
 
-import orjson
 import trio
 
 from livehub.feature import JSON, Person
-from livehub.ports import Meter, Record
+from livehub.lean import lean
+from livehub.ports import Meter
 from livehub.rooms.peer import Peer
 from livehub.wire.frames import Frame, Kind
 
 PENDING_BYTES_MAX = 256 * 1024
 """Beyond this a tick does not wait: joined frames must stay far below an outbox's bound."""
-REPLAYED_FRAMES_MAX = 4_096
-"""Frames of replays that are kept for whoever comes next; about 1 kB each."""
+ANSWERS_WAIT_FROM_ITEMS = 8
+"""So many facts that wait for a flush are a crowd that talks. With fewer, an answer does not wait for up to a tick:
+
+that would hold up whoever asks again as soon as they are answered.
+"""
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +37,7 @@ NOBODYS = object()
 """In place of a value that is the receiver's own, for the many events that have none."""
 
 
-@dataclass(frozen=True, slots=True)
+@lean
 class Told:
     """What a vocabulary is to put into words: a fact (`name` is its kind) or an event that views and bursts name.
 
@@ -65,7 +68,7 @@ OwnOf: TypeAlias = Callable[[Person], JSON]
 """What of an event is one person's own."""
 
 
-@dataclass(frozen=True, slots=True)
+@lean
 class Published:
     """A fact that was committed."""
 
@@ -81,7 +84,7 @@ class Published:
         return Told(self.kind, self.data, offset, self.at_ms, self.room, audience, own)
 
 
-@dataclass(frozen=True, slots=True)
+@lean
 class Variant:
     """One of the few forms of a payload with a personal field, and who is to hear it as which audience."""
 
@@ -105,6 +108,8 @@ Groups: TypeAlias = Mapping[tuple[str, ...], Sequence[tuple[int, _Item]]]
 """What waits, numbered in its order, by audiences."""
 Heard: TypeAlias = tuple[tuple[tuple[str, ...], str], ...]
 """Groups that somebody hears, and as which of their audiences."""
+Spoken: TypeAlias = dict[tuple[str, tuple[str, ...], str], list[tuple[int, Frame]]]
+"""Frames of a group for a vocabulary and an audience: looked up once, not for everybody who hears another one, too."""
 
 
 class Fanout:
@@ -119,9 +124,9 @@ class Fanout:
         self._pending: list[_Item] = []
         self._pending_bytes = 0
         self._ahead: dict[Peer, int] = {}  # who needs no more of what waits than from this place on
+        self._answers: dict[Peer, list[Frame]] = {}  # go with the flush
         self._first_waiting: int | None = None  # seq of the oldest fact that waits
         self._last_flush_s = float("-inf")
-        self._replayed: dict[tuple[str, int, str], Frame | None] = {}  # by vocabulary, seq and audience
         self._wake = trio.Event()
 
     def offset(self, seq: int) -> str:
@@ -217,28 +222,15 @@ class Fanout:
             self._catch_up(peer)
             self._write([Frame(text, kind=kind, key=full)], [peer])
 
-    def render(self, vocabulary: str, records: Sequence[Record], own: Callable[[Record], JSON]) -> Iterator[Frame]:
-        """Facts from the log as this vocabulary shows them to somebody; `own` is what is theirs of each.
+    def answer(self, peer: Peer, frame: Frame) -> None:
+        """Send the answer to an ask: at once, or in one `send` with the rest when much waits for the flush."""
+        if len(self._pending) < ANSWERS_WAIT_FROM_ITEMS:
+            peer.write((frame,), frame.framed)
+        else:
+            self._answers.setdefault(peer, []).append(frame)
 
-        A crowd that comes back missed the same facts: what is nobody's own is rendered for the first of them.
-        """
-        for record in records:
-            mine = own(record)
-            if mine is not NOBODYS:
-                frame = self._rendered(vocabulary, record, mine)
-            else:
-                key = (vocabulary, record.seq, record.audience)
-                if key not in self._replayed:
-                    if len(self._replayed) >= REPLAYED_FRAMES_MAX:
-                        del self._replayed[next(iter(self._replayed))]
-                    self._replayed[key] = self._rendered(vocabulary, record, NOBODYS)
-                frame = self._replayed[key]
-            if frame is not None:
-                yield frame
-
-    def _rendered(self, vocabulary: str, record: Record, mine: JSON) -> Frame | None:
-        offset, data = self.offset(record.seq), orjson.loads(record.data)
-        told = Told(record.kind, data, offset, record.at_ms, record.room, record.audience, mine)
+    def frame(self, vocabulary: str, told: Told) -> Frame | None:
+        """A fact in the words of a vocabulary; None if it has none for it."""
         text = self._vocabularies[vocabulary].fact(told)
         return None if text is None else Frame(text)
 
@@ -269,6 +261,9 @@ class Fanout:
                 self._write([item.frames[key] for item in items if key in item.frames], peers)
         else:
             self._flush_mixed(items, ahead)
+        while self._answers:  # whoever heard nothing of all that
+            peer = next(iter(self._answers))
+            self._send(peer, [], b"")
 
     def _catch_up(self, peer: Peer) -> None:
         """Write to one peer what waits for it, before its place changes or something newer goes to it alone.
@@ -318,11 +313,12 @@ class Fanout:
                     hears[peer] = (*hears.get(peer, ()), (audiences, audience))
         if len(largest) == 1:
             self._flush_largest(groups, largest, hears, ahead)
+        spoken: Spoken = {}
         together: dict[tuple[str, Heard], list[Peer]] = defaultdict(list)
         for peer, heard in hears.items():
             together[peer.vocabulary, heard].append(peer)
         for (vocabulary, heard), peers in together.items():
-            self._write(_frames(groups, vocabulary, heard), peers)
+            self._write(_frames(groups, vocabulary, heard, spoken), peers)
 
     def _flush_largest(
         self, groups: Groups, audiences: tuple[str, ...], hears: dict[Peer, Heard], ahead: Mapping[Peer, int]
@@ -333,7 +329,7 @@ class Fanout:
             for peer in [peer for peer in hears if peer in listeners]:
                 hears[peer] = (*hears[peer], heard)
             peers = [peer for peer in listeners if peer not in hears and peer not in ahead]
-            self._write(_frames(groups, vocabulary, (heard,)), peers)
+            self._write(_frames(groups, vocabulary, (heard,), {}), peers)
 
     def size(self, audiences: tuple[str, ...]) -> int:
         """How many listeners these audiences have; who listens to several counts several times."""
@@ -343,12 +339,24 @@ class Fanout:
         if not frames:
             return
         joined = frames[0].framed if len(frames) == 1 else b"".join([frame.framed for frame in frames])
+        answers = self._answers
         for peer in peers:
+            if answers and peer in answers:
+                self._send(peer, frames, joined)
+                continue
             try:
                 peer.carrier.outbox.write_joined(frames, joined)
             except Exception:  # a defect below one client is not to silence the others
                 log.exception("a client could not be written to")
         self._meter.fanned_out(len(frames) * len(peers), len(joined) * len(peers))
+
+    def _send(self, peer: Peer, frames: list[Frame], joined: bytes) -> None:
+        """Write frames to a peer behind the answers that wait for it."""
+        answers = self._answers.pop(peer)
+        try:
+            peer.write([*answers, *frames], b"".join([*[answer.framed for answer in answers], joined]))
+        except Exception:
+            log.exception("a client could not be written to")
 
     def _first_heard(self, audiences: tuple[str, ...]) -> dict[Peer, str]:
         found: dict[Peer, str] = {}
@@ -369,14 +377,16 @@ class Fanout:
             self._wake.set()
 
 
-def _frames(groups: Groups, vocabulary: str, heard: Heard) -> list[Frame]:
+def _frames(groups: Groups, vocabulary: str, heard: Heard, spoken: Spoken) -> list[Frame]:
     """What somebody who hears these groups is sent, in the order of the log."""
-    found = [
-        (number, item.frames[vocabulary, audience])
-        for audiences, audience in heard
-        for number, item in groups[audiences]
-        if (vocabulary, audience) in item.frames
-    ]
+    found: list[tuple[int, Frame]] = []
+    for audiences, audience in heard:
+        key = (vocabulary, audiences, audience)
+        if (frames := spoken.get(key)) is None:
+            named = (vocabulary, audience)
+            frames = [(number, item.frames[named]) for number, item in groups[audiences] if named in item.frames]
+            spoken[key] = frames
+        found += frames
     if len(heard) > 1:
         found.sort(key=itemgetter(0))
     return [frame for _, frame in found]

@@ -7,25 +7,30 @@ Everything it checks is declared beside the command. Fields that every event acc
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 
 import trio
 
 from livehub.errors import Refused, Unavailable
 from livehub.feature import JSON, Command, Key, OutsideId, Person, Seating, Uuid, Via
+from livehub.lean import lean
 from livehub.rooms.house import House
 from livehub.rooms.keys import digest
-from livehub.rooms.payloads import check, structure, wire_fields
+from livehub.rooms.payloads import checker, structure, wire_fields
 from livehub.rooms.peer import Peer, Seat
 from livehub.rooms.rates import Rates
 from livehub.rooms.request import Reply, Request, any_seed
 
 EVENT_NAME_SHOWN_CHARS_MAX = 64
+NAMES_REMEMBERED = 1_024
 _COMMON = ("sessionId", "eventId", "idempotencyKey")
 _ROOM_FIXED = {"directory": "users", "registry": "sessions"}
 
+_outside_id = checker(OutsideId)
+_uuid = checker(Uuid)
 
-@dataclass(frozen=True, slots=True)
+
+@lean
 class Knock:
     """Somebody wants something: who, through which door, and whom to answer."""
 
@@ -64,25 +69,30 @@ class Gate:
         room = self._room(command, fields, knock)
         payload: object = structure(own, command.payload)
         key = _key(command, fields, knock.door)
-        self._check(command, room, knock.who)
+        who, peer = knock.who, knock.peer
+        self._check(command, room, who)
         seed = self._seeds.get(command.name, any_seed)()
-        request = Request(command, payload, self._hub.clock_ms(), seed, knock.reply, knock.who, knock.peer)
-        if not knock.who.session:  # events are not a guest's to name
-            request.event_id = _event(fields, knock.peer)
+        request = Request(command, payload, self._hub.clock_ms(), seed, knock.reply, who, peer)
+        if not who.session:  # events are not a guest's to name
+            request.event_id = _event(fields, peer)
         # A seat is taken or given up by this connection: a repetition on another one must happen, and does no harm.
         if key is not None and command.seat not in (Seating.TAKES, Seating.LEAVES):
             wanted = digest(command.name, room, own)
-            request.claim = await self._hub.keys.claim(knock.who.id, key, wanted, knock.reply)
+            request.claim = self._hub.keys.claim_new(who.id, key, wanted)
+            if request.claim is None:
+                request.claim = await self._hub.keys.claim(who.id, key, wanted, knock.reply)
             if request.claim is None:
                 return
-        coming = Seat(room, ())
-        if command.seat is Seating.TAKES and knock.peer is not None:
-            knock.peer.seats.setdefault(room, coming)
+        coming: Seat | None = None
+        if command.seat is Seating.TAKES and peer is not None:
+            coming = Seat(room, ())
+            peer.seats.setdefault(room, coming)
         try:
-            await self._house.ask(room, request)
+            if not self._house.put(room, request):
+                await self._house.ask(room, request)
         except BaseException as error:  # refused, or given up by whoever waited at a full inbox
-            if knock.peer is not None and knock.peer.seats.get(room) is coming:
-                del knock.peer.seats[room]
+            if peer is not None and coming is not None and peer.seats.get(room) is coming:
+                del peer.seats[room]
             if request.claim is not None:
                 self._hub.keys.settle(request.claim, error if isinstance(error, Refused) else Unavailable())
             raise
@@ -96,12 +106,12 @@ class Gate:
 
     def _room(self, command: Command, fields: Mapping[str, JSON], knock: Knock) -> str:
         """Which room is meant (contracts, point 1)."""
-        given = {name: check(fields[name], OutsideId, name) for name in ("sessionId", "eventId") if name in fields}
+        given = {name: _outside_id(fields[name], name) for name in ("sessionId", "eventId") if name in fields}
         kind, field = command.room, command.named_by
         if kind in _ROOM_FIXED:
             return f"{kind}:{_ROOM_FIXED[kind]}"
         if knock.room_id is not None:
-            return f"{kind}:{check(knock.room_id, OutsideId, field)}"
+            return f"{kind}:{_outside_id(knock.room_id, field)}"
         if kind == "user":
             return f"user:{knock.who.id}"
         room_id = given.get(field)
@@ -115,7 +125,7 @@ class Gate:
         """From the handshake, else the one room of the kind where the peer sits, else the one its rooms belong to."""
         named = peer.query.get(field)
         if named:
-            return str(check(named, OutsideId, field))
+            return _named(named, field)
         seated = {name for name in peer.seats if name.startswith(f"{kind}:")}
         if not seated:
             rooms = [room for name in peer.seats if (room := self._house.rooms.get(name)) is not None]
@@ -141,20 +151,35 @@ def _split(data: JSON, names: Sequence[str]) -> tuple[dict[str, JSON], dict[str,
         return {}, {}
     if not isinstance(data, dict):
         raise Refused("The payload must be an object", code="invalid_payload")
-    own = {name: value for name, value in data.items() if name in names or name not in _COMMON}
-    return {name: data[name] for name in _COMMON if data.get(name) is not None}, own
+    fields: dict[str, JSON] = {}
+    own = data
+    for name in _COMMON:
+        if name in data:
+            if data[name] is not None:
+                fields[name] = data[name]
+            if name not in names:
+                if own is data:
+                    own = dict(data)
+                del own[name]
+    return fields, own
+
+
+@lru_cache(maxsize=NAMES_REMEMBERED)
+def _named(name: str, field: str) -> str:
+    """An id from the handshake, which every ask of a connection relies on."""
+    return str(_outside_id(name, field))
 
 
 def _event(fields: Mapping[str, JSON], peer: Peer | None) -> str:
     """The event that was named, in the payload or in the handshake; "" if none was."""
     named = fields.get("eventId") or (peer.query.get("eventId") if peer is not None else None)
-    return str(check(named, OutsideId, "eventId")) if named else ""
+    return str(_outside_id(named, "eventId")) if named else ""
 
 
 def _key(command: Command, fields: Mapping[str, JSON], door: Via) -> str | None:
     key = fields.get("idempotencyKey")
     if key is not None:
-        return str(check(key, Uuid, "idempotencyKey"))
+        return str(_uuid(key, "idempotencyKey"))
     if command.key is Key.REQUIRED and door is Via.SOCKET:
         raise Refused("idempotencyKey is required", code="invalid_payload")
     return None

@@ -98,13 +98,18 @@ class House:
         self._nursery.start_soon(self._keep, room)
         return room
 
+    def put(self, name: str, item: InboxItem) -> bool:
+        """Put an ask into a room's inbox, unless that is full: False."""
+        try:
+            self.room(name).inbox.send_nowait(item)
+        except trio.WouldBlock:
+            return False
+        return True
+
     async def ask(self, name: str, item: InboxItem) -> None:
         """Put an ask into a room's inbox; a full inbox holds back whoever asks, and nobody else."""
-        inbox = self.room(name).inbox
-        try:
-            inbox.send_nowait(item)
-        except trio.WouldBlock:
-            await inbox.send(item)
+        if not self.put(name, item):
+            await self.room(name).inbox.send(item)
 
     async def resume(self, peer: Peer, record: SeatRecord) -> tuple[str, ...] | None:
         """Seat a recovering peer where it sat. The audiences it may hear there, or None."""

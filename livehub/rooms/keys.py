@@ -65,6 +65,13 @@ class Keys:
         recent = await self._store.keys_since(self._clock_ms() - KEY_LIFE_MS)
         self._used_before = {hash(pair) for pair in recent}
 
+    def claim_new(self, user: str, key: str, wanted: bytes) -> Claim | None:
+        """The claim on a key that was surely never used, as nearly all are; None when `claim` has to find out."""
+        pair = (user, key)
+        if pair in self._claims or pair in self._looking or self._maybe_used(pair):
+            return None
+        return self._new_claim(user, key, wanted)
+
     async def claim(self, user: str, key: str, wanted: bytes, reply: Reply) -> Claim | None:
         """The claim to carry out the ask under, or None when it needs no more: `reply` was or will be called.
 
@@ -92,7 +99,8 @@ class Keys:
         self._claims.pop((claim.user, claim.key), None)
         if isinstance(result, Answer) and not declined:
             self._remember((claim.user, claim.key))
-            result = Answer(result.reply, replayed=True)
+            if claim.again:
+                result = Answer(result.reply, replayed=True)
         for reply in claim.again:
             reply(result)
 

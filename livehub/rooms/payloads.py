@@ -154,17 +154,29 @@ _slow = _make(detailed=True)
 def structure(data: dict[str, Any], kind: type[T]) -> T:
     """The payload, or `Refused` (400) with a text such as `text must be at most 1000 characters, not 1001`."""
     try:
-        return _quick.structure(data, kind)
+        made: T = _hook(kind)(data, kind)
     except Exception as error:
         raise Refused(_explain(data, kind, error), code="invalid_payload") from None
+    return made
 
 
-def check(value: Any, kind: Any, name: str) -> Any:
-    """One value of a marked type, or `Refused` (400) that names it."""
-    try:
-        return _quick.structure(value, kind)
-    except Invalid as error:
-        raise Refused(f"{name} {error}", code="invalid_payload") from None
+_hook: Callable[[Any], Callable[[Any, Any], Any]] = cache(_quick.get_structure_hook)
+
+
+def checker(kind: Any) -> Callable[[Any, str], Any]:
+    """What checks one value of a marked type, or raises `Refused` (400) that names it.
+
+    Made once for a kind: to look a marked type up takes longer than to check its value.
+    """
+    structure = _quick.get_structure_hook(kind)
+
+    def check(value: Any, name: str) -> Any:
+        try:
+            return structure(value, kind)
+        except Invalid as error:
+            raise Refused(f"{name} {error}", code="invalid_payload") from None
+
+    return check
 
 
 def _explain(data: Any, kind: type, quick_error: Exception) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import trio
 
 from livehub.feature import JSON, Person
+from livehub.lean import lean
 from livehub.ports import Carrier
 from livehub.wire.frames import Frame
 
@@ -129,12 +130,18 @@ class Peer:
         """Whether anything it asked is not answered yet."""
         return self._asking > 0
 
+    def asks(self) -> bool:
+        """Begin an ask, unless too many of this peer's own are unanswered: False."""
+        if self._asking >= ASKS_AT_ONCE_MAX:
+            return False
+        self._asking += 1
+        return True
+
     async def ask(self) -> None:
         """Begin an ask, waiting while too many of this peer's own are unanswered: a flood holds up whoever floods."""
-        while self._asking >= ASKS_AT_ONCE_MAX:
+        while not self.asks():
             self._answered = trio.Event()
             await self._answered.wait()
-        self._asking += 1
 
     def answered(self) -> None:
         """An ask was answered."""
@@ -173,7 +180,7 @@ class Peer:
         self.carrier = self._carrier = NOWHERE
 
 
-@dataclass(frozen=True, slots=True)
+@lean
 class Answer:
     """What an ask came to, for whoever asked: the ack beside `"success": true`; for who took a seat, a snapshot."""
 

@@ -27,6 +27,7 @@ from livehub.rooms.commit import UNSEEN, unseen
 from livehub.rooms.fanout import NOBODYS
 from livehub.rooms.house import House
 from livehub.rooms.peer import Peer
+from livehub.rooms.replays import Replays
 from livehub.rooms.tickets import Ticket
 from livehub.wire.frames import Frame
 
@@ -66,6 +67,7 @@ class Recovery:
         self._house = house
         self._hub = house.hub
         self._limits = limits
+        self._replays = Replays(house.hub.fanout)
         self._readers = trio.CapacityLimiter(AT_ONCE_MAX)
 
     async def recover(self, peer: Peer, ticket: Ticket, offset: object, drained: Callable[[], Awaitable[None]]) -> int:
@@ -156,7 +158,7 @@ class Recovery:
 
     def frames(self, peer: Peer, records: Sequence[Record]) -> Iterator[Frame]:
         """Missed facts as the peer's vocabulary shows them; some it has no word for."""
-        return self._hub.fanout.render(peer.vocabulary, records, partial(self._own, peer))
+        return self._replays.render(peer.vocabulary, records, partial(self._own, peer))
 
     async def write(self, peer: Peer, frames: Iterable[Frame], drained: Callable[[], Awaitable[None]]) -> None:
         """Write frames of a replay, waiting now and then until they are out: they may be more than an outbox holds."""

@@ -147,9 +147,10 @@ class Room:
             await self._hub.store.space()
 
     def _turn(self, item: InboxItem | None) -> None:
+        now_s = trio.current_time()
         for _ in range(ASKS_PER_TURN):
             if item is not None:
-                self._handle(item)
+                self._handle(item, now_s)
             if self._tenure.broken:
                 return
             try:
@@ -158,12 +159,12 @@ class Room:
                 break
         else:
             if item is not None:
-                self._handle(item)
+                self._handle(item, now_s)
         self._views.show_due(self._in_order)
 
-    def _handle(self, item: InboxItem) -> None:
+    def _handle(self, item: InboxItem, now_s: float) -> None:
         if isinstance(item, Request):
-            self.active_s = trio.current_time()
+            self.active_s = now_s
             self._ask(item)
         elif isinstance(item, Vacate):
             self._vacate(item.peer)
@@ -195,7 +196,7 @@ class Room:
 
     def _ask(self, request: Request) -> None:
         ask = Ask(request.payload, request.who, request.at_ms, request.seed, request.event_id)
-        if self._outdated(request.timer):
+        if request.timer is not None and self._outdated(request.timer):
             self._in_order(lambda error: request.reply(Answer({}) if error is None else Unavailable()))
             return
         try:
@@ -214,7 +215,8 @@ class Room:
             return
         written = Written(self.state, ask, performed, request)
         try:
-            self._change_seat(request, written)
+            if request.command.seat in (Seating.TAKES, Seating.LEAVES):
+                self._change_seat(request, written)
             self._submit(written, partial(self._committed, request, written))
         except Exception:
             self._undo_seat(request, written)
@@ -341,9 +343,9 @@ class Room:
         else:
             self._enter(entry, done)
 
-    def _outdated(self, rang: TimerRecord | None) -> bool:
+    def _outdated(self, rang: TimerRecord) -> bool:
         """Whether a timer was set anew or cancelled while its ring was on its way here: the latest counts."""
-        return rang is not None and self._due_ms.pop(rang.key, rang.due_ms) != rang.due_ms
+        return self._due_ms.pop(rang.key, rang.due_ms) != rang.due_ms
 
     def _in_order(self, done: Callable[[Exception | None], None]) -> None:
         """Call once everything decided so far is committed, or with the error that undid it."""

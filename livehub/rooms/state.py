@@ -165,10 +165,10 @@ class State:
                 fact = waiting.popleft()
                 self._apply(fact.kind, fact.data, ask.at_ms)
                 done.facts.append(fact)
-                listening = self._bound.listens.get(fact.kind, ())
-                answers = [_take(listen(self.features[place], fact.data, ask), done) for place, listen in listening]
-                for facts in reversed(answers):
-                    waiting.extendleft(reversed(facts))
+                if listening := self._bound.listens.get(fact.kind):
+                    answers = [_take(listen(self.features[place], fact.data, ask), done) for place, listen in listening]
+                    for facts in reversed(answers):
+                        waiting.extendleft(reversed(facts))
         except Exception as error:
             raise BrokenState(f"{self.name}: {type(error).__name__} while applying") from error
         if waiting:
@@ -185,6 +185,8 @@ class State:
 
 def _take(outcome: Outcome, done: Performed) -> deque[Fact]:
     """Note all but the facts, which are still to be applied."""
-    done.effects += outcome.effects
-    done.bursts += outcome.bursts
+    if outcome.effects:
+        done.effects += outcome.effects
+    if outcome.bursts:
+        done.bursts += outcome.bursts
     return deque(outcome.facts)

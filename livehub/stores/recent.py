@@ -14,8 +14,8 @@ from operator import attrgetter
 
 from livehub.ports import Entry, Record
 
-FACTS_MAX = 4_096
-BYTES_MAX = 2 * 1024 * 1024
+FACTS_MAX = 2_048
+BYTES_MAX = 1024 * 1024
 """Of payloads; a fact takes about 300 bytes besides."""
 
 

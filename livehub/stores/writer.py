@@ -28,7 +28,7 @@ from livehub.ports import Entry, Meter
 
 QUEUE_MAX_ENTRIES = 10_000
 BATCH_MAX_ENTRIES = 1_000
-ANSWERS_PER_TURN = 64  # then other tasks get a turn: a batch of 1,000 callbacks would hold the loop for milliseconds
+ANSWERS_PER_TURN = 128  # then other tasks get a turn: a batch of 1,000 callbacks would hold the loop for milliseconds
 PROBE_S = 1.0
 CLOSE_TIMEOUT_S = 5.0
 

@@ -152,8 +152,12 @@ class Connection:
             if self._heartbeat.due_s != due_s:
                 self._set_timer()
             return
+        await self.message(message)
+
+    async def message(self, data: str | bytes) -> None:
+        """A message came, while this is not closed. Otherwise as `receive`."""
         try:
-            await self._handler.message(message)
+            await self._handler.message(data)
         except Exception:
             log.exception("connection closed: its handler failed")
             self.close("internal_error")

@@ -22,6 +22,7 @@ RESERVED_BITS = 0x70
 MASKED = 0x80
 SIZE_16_BITS, SIZE_64_BITS = 126, 127
 MASK_BYTES = 4
+SHORT_HEAD_BYTES = 2 + MASK_BYTES
 CONTROL_BYTES_MAX = 125
 MESSAGE_OPCODES = frozenset((Opcode.CONT, Opcode.TEXT, Opcode.BINARY))
 CONTROL_OPCODES = frozenset((Opcode.CLOSE, Opcode.PING, Opcode.PONG))
@@ -61,6 +62,18 @@ class Reader:
         if self._doomed:
             self._leave(data)
             return self._replies()
+        size = len(data) - SHORT_HEAD_BYTES
+        if (
+            0 <= size < SIZE_16_BITS
+            and data[0] == TEXT_FRAME
+            and data[1] == MASKED | size
+            and size <= self._size_max
+            and self._rest is None
+            and self._protocol is None
+            and not (self.ended or self.messages)
+        ):  # one short message, as nearly all that is asked
+            self._message(apply_mask(data[SHORT_HEAD_BYTES:], data[2:SHORT_HEAD_BYTES]), True)
+            return [] if self._protocol is None else self._replies()
         held: bytes | bytearray = data
         if self._rest is not None:
             self._rest += data
@@ -70,8 +83,9 @@ class Reader:
             self._rest = None
         else:
             self._rest = bytearray(memoryview(held)[done:])
-        self.messages.reverse()
-        return self._replies()
+        if len(self.messages) > 1:
+            self.messages.reverse()
+        return [] if self._protocol is None else self._replies()
 
     def _cut(self, data: bytes | bytearray) -> int:
         """Handle every whole frame; tells how many bytes that was."""
@@ -84,7 +98,8 @@ class Reader:
                 if start > end:
                     break
                 size = int.from_bytes(data[at + 2 : start], "big")
-            if not self._plausible(first, second, size):
+            whole = first in WHOLE_MESSAGES
+            if (not whole or second < MASKED or size > self._size_max) and not self._plausible(first, second, size):
                 self._doomed = True  # the library finds out in its own time; until then it reads all there is
                 self._leave(bytes(data[at:]))
                 return end
@@ -92,7 +107,7 @@ class Reader:
             stop = start + size
             if stop > end:
                 break
-            if self._protocol is None and first in WHOLE_MESSAGES:
+            if whole and self._protocol is None:
                 self._message(apply_mask(data[start:stop], data[start - MASK_BYTES : start]), first == TEXT_FRAME)
             else:
                 self._leave(bytes(data[at:stop]))

@@ -14,6 +14,8 @@ from livehub.transports.websocket import Wait
 from livehub.wire.frames import ControlFrame, WireBytes
 from livehub.wire.packets import MalformedPayload, Packet, PacketType, decode_packet
 
+MESSAGE = str(int(PacketType.MESSAGE))
+
 
 class Source(Protocol):
     """Messages of one WebSocket, in order."""
@@ -53,7 +55,10 @@ async def serve_session(
                     break
                 await source.wait()
                 continue
-            await connection.receive(_packet(message))
+            if type(message) is str and message[:1] == MESSAGE:  # nearly all of them: no packet is made of it
+                await connection.message(message[1:])
+            else:
+                await connection.receive(_packet(message))
             served += 1
             if served % per_turn == 0:
                 await trio.lowlevel.checkpoint()

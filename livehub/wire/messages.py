@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 
 from livehub.wire.frames import Frame, Kind
 from livehub.wire.jsontext import JSON, BadJson, dumps, loads
@@ -19,6 +20,8 @@ ATTACHMENTS_MAX = 10
 """What stock clients take in one packet, too."""
 
 NAMESPACE_CHARS_MAX = 256
+NAMESPACES_REMEMBERED = 64
+"""As packets spell them: clients ask for the same few all the time."""
 ACK_ID_MAX = 1 << 53
 """Beyond it a JavaScript number no longer names one ack."""
 
@@ -69,11 +72,8 @@ def decode(text: str) -> Packet:
         raise MalformedPacket("unknown packet type")
     digit, count, path, ack_id = head.groups()
     kind = _TYPES[digit]
-    packet = Packet(kind)
-    if count is not None or kind in _PLAIN:
-        packet.attachments = _attachments(kind, count)
-    if path is not None:
-        packet.namespace = _namespace(path)
+    attachments = 0 if count is None and kind not in _PLAIN else _attachments(kind, count)
+    packet = Packet(kind, ROOT if path is None else _namespace(path), None, None, attachments)
     if ack_id:
         if len(ack_id) > _ACK_ID_DIGITS_MAX or (number := int(ack_id)) > ACK_ID_MAX:
             raise MalformedPacket("ack id out of range")
@@ -107,6 +107,11 @@ def encode(packet: Packet, kind: Kind = Kind.FACT, key: str | None = None) -> Fr
     if len(blobs) > ATTACHMENTS_MAX:
         raise ValueError(f"a packet may have {ATTACHMENTS_MAX} attachments, not {len(blobs)}")
     return Frame(_head(f"{int(_BINARY[plain])}{len(blobs)}-", packet.namespace, number) + body, blobs, kind, key)
+
+
+def ack_text(namespace: str, ack_id: int, array: list[JSON]) -> bytes:
+    """An ACK packet without binaries; `array` is what is answered."""
+    return _head("3", namespace, str(ack_id)) + dumps(array)
 
 
 def event_text(namespace: str, array: list[JSON]) -> bytes:
@@ -145,6 +150,7 @@ def _attachments(kind: PacketType, count: str | None) -> int:
     return number
 
 
+@lru_cache(maxsize=NAMESPACES_REMEMBERED)
 def _namespace(path: str) -> str:
     """Without its comma, and without a `?query`, which old clients put there and nobody routes by."""
     namespace = path.removesuffix(",").partition("?")[0]
@@ -162,7 +168,7 @@ def _check(packet: Packet, *, has_data: bool) -> None:
         if not isinstance(data, list) or not data:
             raise MalformedPacket("an event is not a list with a name")
         name = data[0]
-        if not isinstance(name, EventName) or isinstance(name, bool):
+        if type(name) is not str and (not isinstance(name, EventName) or isinstance(name, bool)):
             raise MalformedPacket("an event's name is neither text nor a number")
         if name in RESERVED:
             raise MalformedPacket("an event's name is reserved")

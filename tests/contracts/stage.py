@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ from livehub.transports.deadlines import Deadlines
 from livehub.wire.frames import Frame, Kind
 from tests.kit import HubUnderTest, open_hub, settle, uuid
 
+ACK = re.compile(r"3/\w+,(\d+)")
 HEARTBEAT_S = 30.0
 AUTH = AuthSection(secret="a secret of at least thirty-two bytes")
 
@@ -101,6 +103,9 @@ class FakeSocket:
     def write_joined(self, frames: Sequence[Frame], joined: bytes) -> None:
         for frame in frames:
             text = frame.text.decode()
+            if frame.kind is Kind.ACK and (ack := ACK.match(text)) is not None:
+                self.told.append(("ACK", (int(ack[1]), *orjson.loads(text[ack.end() :]))))
+                continue
             name, *args = orjson.loads(text[text.index(",") + 1 :])
             self.told.append((name, *args))
 

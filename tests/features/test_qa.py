@@ -25,6 +25,7 @@ from livehub.features.qa import (
     QaSettings,
 )
 from livehub.features.sessions import Sessions, SessionSettings
+from livehub.rooms.replays import Replays
 from livehub.rooms.state import Performed
 from tests.kit import ANNA, BEN, CARA, MODERATOR, Bench, Ears, HubUnderTest, ears, heard, open_hub, person, uuid
 
@@ -731,5 +732,5 @@ async def replayed(hub: HubUnderTest, client: Ears) -> list[tuple[str, JSON]]:
     records = await hub.store.replay(
         dict.fromkeys(client.peer.seats["session:s1"].audiences, 0), upto=hub.store.head, limit=1_000
     )
-    frames = hub.fanout.render(client.peer.vocabulary, records, lambda record: {})
+    frames = Replays(hub.fanout).render(client.peer.vocabulary, records, lambda record: {})
     return [(item.event, item.payload) for item in map(heard, frames)]

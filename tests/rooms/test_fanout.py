@@ -14,11 +14,10 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from livehub.feature import JSON
-from livehub.ports import Record
 from livehub.rooms import fanout as module
 from livehub.rooms.fanout import Fanout, Published, Told
 from livehub.rooms.peer import Peer
-from livehub.wire.frames import Kind
+from livehub.wire.frames import Frame, Kind
 from tests.kit import ANNA, Ears, Meter, ears, settle
 
 HALL = ("hall",)
@@ -282,18 +281,6 @@ async def test_a_view_for_one_follows_what_already_waits(studio: Studio) -> None
     assert other.seqs() == [1]
 
 
-async def test_facts_from_the_log_are_shown_as_they_were(studio: Studio) -> None:
-    client = studio.listener("staff")
-    studio.publish(1, ("staff",), n=1, secret=True)
-    studio.fanout.flush()
-    records = [
-        Record(1, "r", "fact 1", 0, b'{"n":1,"secret":true}', "staff"),
-        Record(2, "r", "fact 2", 0, b'{"secret":true}', "hall"),
-    ]
-    frames = studio.fanout.render("/a", records, lambda record: None)
-    assert [frame.text for frame in frames] == [client.heard[0].frame.text]
-
-
 async def test_every_listener_of_random_traffic_hears_what_it_should_in_order(studio: Studio) -> None:
     """Against a plain model: who sits where when a fact is published hears it, once, as its first audience."""
     dice = random.Random(20_260_101)
@@ -453,3 +440,86 @@ async def test_any_mix_in_one_flush_is_what_each_would_hear_one_by_one(
     heard = [[(item.event, item.payload["as"]) for item in client.heard] for client in clients]
     assert heard == expected
     assert sum(len(client.writes) for client in clients) == writes, "whoever hears anything of a flush gets one write"
+
+
+def answer(word: str) -> Frame:
+    return Frame(b'2/a,["%s",null]' % word.encode(), kind=Kind.ACK)
+
+
+def talk(studio: Studio) -> None:
+    """So much waits for the flush that answers wait, too."""
+    for seq in range(1, module.ANSWERS_WAIT_FROM_ITEMS + 1):
+        studio.publish(seq)
+
+
+async def test_an_answer_goes_out_at_once_while_little_waits(studio: Studio) -> None:
+    anna = studio.listener("hall")
+    studio.publish(1)
+    studio.fanout.answer(anna.peer, answer("done"))
+    assert anna.events() == [("done", None)]
+
+
+async def test_in_a_crowd_that_talks_an_answer_leaves_with_the_flush_in_one_write(studio: Studio) -> None:
+    anna, ben = studio.listener("hall"), studio.listener("hall")
+    talk(studio)
+    studio.fanout.answer(anna.peer, answer("first"))
+    studio.fanout.answer(anna.peer, answer("second"))
+    assert anna.writes == []
+    studio.fanout.flush()
+    assert len(anna.writes) == len(ben.writes) == 1
+    assert [event for event, _ in anna.events()][:3] == ["first", "second", "fact 1"]
+    assert anna.seqs() == ben.seqs() == list(range(1, module.ANSWERS_WAIT_FROM_ITEMS + 1))
+    studio.publish(99)
+    studio.fanout.flush()
+    assert len(anna.events("first")) == 1
+
+
+async def test_an_answer_waits_no_longer_for_who_hears_several_audiences_or_none(studio: Studio) -> None:
+    anna, ben = studio.listener("hall", "anna"), studio.listener("kitchen")
+    talk(studio)
+    studio.publish(50, ("anna",))
+    for client in (anna, ben):
+        studio.fanout.answer(client.peer, answer("done"))
+    studio.fanout.flush()
+    assert [len(anna.writes), len(ben.writes)] == [1, 1]
+    assert ben.events() == [("done", None)]
+    assert anna.events()[0] == ("done", None)
+
+
+async def test_an_answer_waits_a_tick_at_most(studio: Studio, autojump_clock: MockClock) -> None:
+    anna, hall, answered = studio.listener("kitchen"), studio.listener("hall"), trio.Event()
+    anna.on_write = answered.set
+    async with running(studio):
+        studio.publish(100)
+        await settle()
+        began_s = trio.current_time()
+        talk(studio)
+        studio.fanout.answer(anna.peer, answer("done"))
+        assert anna.writes == []
+        await answered.wait()
+        assert trio.current_time() - began_s <= FLUSH_S
+    assert len(hall.writes) == 2
+
+
+async def test_an_answer_that_cannot_be_written_holds_up_no_other(studio: Studio) -> None:
+    anna, ben = studio.listener("kitchen"), studio.listener("kitchen")
+
+    def fail() -> None:
+        raise RuntimeError("broken")
+
+    anna.on_write = fail
+    studio.listener("hall")
+    talk(studio)
+    for client in (anna, ben):
+        studio.fanout.answer(client.peer, answer("done"))
+    studio.fanout.flush()
+    assert ben.events() == [("done", None)]
+
+
+async def test_an_answer_to_who_is_gone_is_dropped(studio: Studio) -> None:
+    anna = studio.listener("hall")
+    talk(studio)
+    studio.fanout.answer(anna.peer, answer("done"))
+    anna.peer.leave()
+    studio.fanout.unsubscribe(anna.peer, ("hall",))
+    assert anna.writes == []

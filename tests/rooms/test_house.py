@@ -12,6 +12,7 @@ from livehub.errors import Refused
 from livehub.feature import JSON
 from livehub.rooms.gate import Knock
 from livehub.rooms.house import HOUSEKEEPING_S, NOBODY_HOME_S, HouseLimits
+from livehub.rooms.request import Request
 from livehub.rooms.room import Room
 from livehub.stores.memory import open_memory
 from tests.garbage import Tally, garbage
@@ -152,6 +153,16 @@ async def test_a_full_inbox_holds_back_who_asks_and_nobody_else(autojump_clock: 
         await trio.sleep(60)
         assert let_in == 100
         assert len(anna.events("toy.added")) == 100
+
+
+async def test_an_ask_that_does_not_fit_is_not_put(autojump_clock: MockClock) -> None:
+    async with open_hub(Counter, limits=HouseLimits(inbox_asks_max=2)) as hub:
+        room = hub.house.room("session:s1")
+        await settle()  # its task waits for asks: the first goes past the inbox
+        asks = [Request(hub.catalog.commands["toy.add"], None, 0, 1) for _ in range(4)]
+        assert [hub.house.put(room.name, ask) for ask in asks] == [True, True, True, False]
+        await settle()
+        assert hub.house.put(room.name, asks[3])
 
 
 async def test_a_room_that_ends_takes_no_other_with_it(

@@ -43,6 +43,21 @@ async def test_a_new_key_is_claimed_without_a_look_at_the_disk(
         assert await Keys(store, Clock()).claim("anna", KEY, SAME, Reply()) is not None
 
 
+async def test_only_a_key_that_is_surely_new_is_claimed_without_waiting(autojump_clock: MockClock) -> None:
+    async with open_memory() as store:
+        keys = Keys(store, clock := Clock())
+        claim = keys.claim_new("anna", KEY, SAME)
+        assert claim is not None
+        assert keys.claim_new("anna", KEY, SAME) is None, "it is in use"
+        again = Reply()
+        assert await keys.claim("anna", KEY, SAME, again) is None
+        await commit(store, claim.record({"id": "m1"}, clock()))
+        keys.settle(claim, Answer({"id": "m1"}))
+        assert again.result == Answer({"id": "m1"}, replayed=True)
+        assert keys.claim_new("anna", KEY, SAME) is None, "it was used"
+        assert keys.claim_new("ben", KEY, SAME) is not None
+
+
 async def test_the_same_ask_again_is_answered_again(autojump_clock: MockClock) -> None:
     async with open_memory() as store:
         keys, again = Keys(store, clock := Clock()), Reply()
@@ -158,6 +173,26 @@ class SlowShelf(MemoryStore):
         self.looks.append(trio.Event())
         await self.looks[-1].wait()
         return found
+
+
+async def test_a_key_that_is_being_looked_up_is_not_claimed_beside_it(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_memory() as store, trio.open_nursery() as nursery:
+        keys = Keys(store, clock := Clock())
+        await use(store, keys, clock)
+        looking, go_on = trio.Event(), trio.Event()
+
+        async def find(*_: str) -> None:
+            looking.set()
+            await go_on.wait()
+
+        monkeypatch.setattr(store, "find_key", find)
+        monkeypatch.setattr(keys, "_maybe_used", lambda pair: not looking.is_set())
+        nursery.start_soon(keys.claim, "anna", KEY, SAME, Reply())
+        await looking.wait()
+        assert keys.claim_new("anna", KEY, SAME) is None
+        go_on.set()
 
 
 async def test_of_two_that_look_a_key_up_at_once_only_one_goes_ahead(

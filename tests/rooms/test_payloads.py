@@ -8,7 +8,7 @@ import pytest
 
 from livehub.errors import Refused
 from livehub.payload import Empty, Items, OutsideId, Text, Uuid, Whole, payload
-from livehub.rooms.payloads import camel, check, describe, structure, wire_fields
+from livehub.rooms.payloads import camel, checker, describe, structure, wire_fields
 
 UUID = "0b2f3c4d-5e6f-4a1b-8c2d-3e4f5a6b7c8d"
 
@@ -135,11 +135,11 @@ def test_only_an_object_is_a_payload() -> None:
 
 
 def test_one_value_is_checked_by_its_name() -> None:
-    assert check("s1", OutsideId, "sessionId") == "s1"
+    assert checker(OutsideId)("s1", "sessionId") == "s1"
     with pytest.raises(Refused, match=r"^sessionId must be 1 to 128 characters of A-Z a-z 0-9 _ \. : -$"):
-        check("a b", OutsideId, "sessionId")
+        checker(OutsideId)("a b", "sessionId")
     with pytest.raises(Refused, match=r"^sessionId must be a string$"):
-        check(5, OutsideId, "sessionId")
+        checker(OutsideId)(5, "sessionId")
 
 
 def test_names_are_camel_case_on_the_wire() -> None:

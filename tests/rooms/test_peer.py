@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 
-from livehub.rooms.peer import NOWHERE, Peer
+from livehub.rooms.peer import ASKS_AT_ONCE_MAX, NOWHERE, Peer
 from livehub.wire.frames import Frame
 from tests.kit import ANNA, Ears, ears
 
@@ -109,3 +109,10 @@ def test_whoever_left_keeps_no_connection_alive() -> None:
     del line
     assert seen() is None
     assert peer.carrier is NOWHERE
+
+
+def test_so_many_asks_begin_at_once_and_the_next_when_one_is_answered() -> None:
+    peer = ears(ANNA).peer
+    assert [peer.asks() for _ in range(ASKS_AT_ONCE_MAX + 1)] == [True] * ASKS_AT_ONCE_MAX + [False]
+    peer.answered()
+    assert [peer.asks(), peer.asks()] == [True, False]

@@ -1,0 +1,25 @@
+"""Values that are made for every ask and message: frozen for the type checker, plain for the interpreter.
+
+A frozen dataclass sets each field by `object.__setattr__`: 1.0 µs for six fields instead of 0.35. Of some twenty such
+values that one chat message takes, that was 5 % of its time. What mypy refuses need not be refused once more for each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+C = TypeVar("C", bound=type)
+
+if TYPE_CHECKING:
+    from typing import dataclass_transform
+
+    @dataclass_transform(frozen_default=True, field_specifiers=(field,))
+    def lean(cls: C) -> C:
+        """A class of values that nobody changes."""
+
+else:
+
+    def lean(cls: C) -> C:
+        """A class of values that nobody changes."""
+        return dataclass(slots=True, unsafe_hash=True)(cls)

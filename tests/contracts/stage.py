@@ -104,7 +104,7 @@ class FakeSocket:
         for frame in frames:
             text = frame.text.decode()
             if frame.kind is Kind.ACK and (ack := ACK.match(text)) is not None:
-                self.told.append(("ACK", (int(ack[1]), *orjson.loads(text[ack.end() :]))))
+                self.acknowledge(int(ack[1]), *orjson.loads(text[ack.end() :]))
                 continue
             name, *args = orjson.loads(text[text.index(",") + 1 :])
             self.told.append((name, *args))

@@ -70,7 +70,7 @@ class Ask(Generic[P]):
     def new_id(self, n: int = 0) -> str:
         """The n-th UUID v4 of this ask."""
         number = self.seed + n * 0x9E3779B97F4A7C15F39CC0605CEDC835
-        text = f"{number & _RANDOM_BITS | _VERSION_4:032x}"  # as uuid.UUID would have it, in a third of the time
+        text = f"{number & _RANDOM_BITS | _VERSION_4:032x}"  # as uuid.UUID would have it, in less than half the time
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
     def dice(self) -> random.Random:

@@ -131,7 +131,7 @@ class Emits:
 class View:
     """State worth knowing only in its latest form: made anew after facts of `after`, per `key` of theirs, conflated.
 
-    Each is itself alone: every fact looks its views up, and a hash over all that they declare would take 1 µs of it.
+    Each is itself alone: every fact looks its views up, and a hash over all that they declare takes 0.7 µs.
     """
 
     name: str

@@ -3,8 +3,9 @@
 Facts must be heard exactly, in their order, by those they are meant for and by nobody else. The counts of a poll are a
 view, so of them the last one counts. Heartbeats come by the clock, to everybody.
 
-Absence is shown without waiting for luck. Joining and leaving a room flushes all that the server has to tell; a
-heartbeat that is acked after it was sent after it. What somebody has not heard by then, they will not hear.
+Absence is shown without waiting for luck. Whatever waits to be told leaves in one flush: whoever hears a message that
+came last hears it after all of that was sent. A heartbeat that is asked then is acked behind it. What somebody has not
+heard by then, they will not hear.
 
 Of every event that anybody is told, `eventId`, `sessionId` and `timestamp` are looked at here, so that tests compare
 what is left.
@@ -89,7 +90,7 @@ class Assembly:
         self.presenter_token = server.token(self.presenter_id, role="ADMIN", name="Prim Senter")
         self.session = self.slug = ""
         self.people: list[Attendee] = []
-        self._flusher: Client | None = None
+        self._listener: Client | None = None  # in a session of its own
 
     async def create(self, title: str = "Assembly", *, started: bool = False) -> dict[str, Any]:
         """Create the session: as REST shows it."""
@@ -188,19 +189,24 @@ class Assembly:
 
     async def hush(self) -> None:
         """Wait until everybody has been told all that there was to tell."""
-        if self._flusher is None:
-            url, token = f"{self.server.url}/events", self.server.token(f"flusher-{self.suffix}")
-            self._flusher = self.node.open(f"flusher-{self.suffix}", url, auth={"token": token})
-        quiet = {"eventId": f"quiet-{self.suffix}"}
-        for event in ("event.join", "event.leave"):
-            answer = await self._flusher.ask(event, quiet)
-            assert answer["success"] is True, answer
+        if self._listener is None:
+            self._listener = await self._listen()
+        message = await self._listener.ask("chat.message.send", {"text": "hush", "idempotencyKey": str(uuid4())})
+        said, heard = self._listener, message["messageId"]
+        await said.until(lambda: heard in [shown["id"] for shown in said.payloads("chat.message.new")])
         for answer in [one.client.start_ask(HEARTBEAT, {}) for one in self.people if is_connected(one.client)]:
             assert (await answer())[0] == {"success": True}
 
     def close(self) -> None:
         """At the end: the test has seen what it is there for."""
         assert self.proof <= self.proven, f"never seen: {', '.join(sorted(self.proof - self.proven))}"
+
+    async def _listen(self) -> Client:
+        token = self.server.token(f"listener-{self.suffix}", role="ADMIN")
+        quiet = await self.api("POST", "/api/sessions", {"title": "Quiet"}, token=token, status=201)
+        client = self.node.open(f"listener-{self.suffix}", f"{self.server.url}/events", auth={"token": token})
+        assert (await client.ask("session.join", {"sessionId": quiet["id"]}))["success"] is True
+        return client
 
     def _check(self, attendee: Attendee) -> None:
         """What an offset says is what the payload says, and facts come in the order of the log, each once."""

@@ -26,7 +26,7 @@ from tests.endtoend.likeness import A_TIME, same
 from tests.endtoend.node import Client, Node
 from tests.harness import Server
 
-PATIENCE_S = 8.0
+PATIENCE_S = 30.0
 """How long a test waits for what comes at once, or with the next view."""
 EVENT_ID = re.compile(r"[0-9a-z]+-(\d+)")
 HEARTBEAT = "connection:heartbeat"

@@ -24,7 +24,7 @@ from tests.endtoend.likeness import same
 from tests.endtoend.node import Client, Told
 from tests.endtoend.stage import Stage, key
 
-PATIENCE_S = 5.0
+PATIENCE_S = 30.0
 """How long a test waits for what should come at once, or with the next view."""
 
 SHOWN_CHARS = 500

@@ -67,7 +67,6 @@ def option(poll: dict[str, Any], place: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("how", STOPS)
-@pytest.mark.deadline_s(60)
 async def test_a_poll_goes_on_after_a_restart_and_closes_by_itself(assembly: Assembly, how: str) -> None:
     await assembly.create(started=True)
     ann, bob = await assembly.guest("ann"), await assembly.guest("bob")

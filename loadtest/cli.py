@@ -1,49 +1,48 @@
 """The command line: `python -m loadtest run|list|bench`. Flags that Locust has are called what Locust calls them.
 
-Exit codes: 0; 1 when a condition of `--fail-if`, the baseline or the scenario's own check failed; 2 when the run says
-nothing (the generator itself was late, a worker died) or was asked for wrongly.
+Exit codes: 0; 1 when a condition of `--fail-if`, the baseline or the scenario's own check failed, users were absent or
+asks unanswered; 2 when the run says nothing (the generator itself was late, nobody could connect, a worker died), was
+asked for wrongly, or a report could not be written.
 """
 
 from __future__ import annotations
 
-import os
 import secrets
 import shlex
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import indent
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import click
 import trio
+from jwt.warnings import InsecureKeyLengthWarning
 
-from loadtest import trust, worker
-from loadtest.measure.conditions import BadCondition, parse
+from loadtest import checks, worker
 from loadtest.measure.pulse import Limits
-from loadtest.measure.result import BadResult, Result
-from loadtest.options import parsed
 from loadtest.scenario import Scenario, ScenarioTrouble, load, shipped
-from loadtest.settings import Settings, cores, percent, seconds, share
-from loadtest.targets import DEVELOPMENT_SECRET, UnknownTarget, names, target
+from loadtest.settings import MAX_REGRESS_PERCENT, Settings, cores, percent, prefix, rate, run_time, seconds, share
+from loadtest.targets import DEVELOPMENT_SECRET, names, target
 
 SEEDS = 1 << 32
 EPILOG = """
 \b
 A condition is METRIC[.STAT] OP VALUE[UNIT]:
   fanout, last, ack, connect, join, recovery   with [NAME] for one event, and
-                                .p50 .p90 .p99 .p999 .max .mean .count
+                                .p50 .p90 .p95 .p99 .p999 .max .mean .count
   lost, duplicate, out_of_order, delivery, refused, failed, unrecovered,
-  users, rss, cpu               rss in MB and cpu in % are the server's worst
+  absent, unanswered, users, rss, cpu
+                                rss in MB and cpu in % are the server's worst
   OP is > >= < <= ==            UNIT is us, ms, s, % or MB
 \b
 Exit codes:
   0  the run is valid, and nothing speaks against the server
-  1  a condition came true, the run is worse than the baseline, or the
-     scenario's own check found something wrong
+  1  a condition came true, the run is worse than the baseline, users were
+     not there or asks not answered, or the scenario's own check failed
   2  the run says nothing (the generator was late, nobody could connect,
-     a worker died), or was asked for wrongly
+     a worker died), was asked for wrongly, or a report was not written
 """
 T = TypeVar("T")
 
@@ -65,13 +64,15 @@ class Parsed(click.ParamType[Any]):
             self.fail(str(error), param, ctx)
 
 
-SECONDS, CORES = Parsed("time", seconds), Parsed("cores", cores)
+SECONDS, RUN_TIME, CORES = Parsed("time", seconds), Parsed("time", run_time), Parsed("cores", cores)
 PERCENT, SHARE = Parsed("percent", percent), Parsed("percent", share)
+RATE, PREFIX = Parsed("rate", rate), Parsed("prefix", prefix)
 A_FILE = click.Path(dir_okay=False, path_type=Path)
 A_GIVEN_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="livehub", prog_name="loadtest")
 def main() -> None:
     """Load servers that push: users in Python, an open model, and proof of who heard what.
 
@@ -79,15 +80,17 @@ def main() -> None:
 
     python -m loadtest run conference --host http://127.0.0.1:3002 -u 500 -r 50 -t 60s --html report.html
     """
+    # How long a secret must be is for the server under test to say, once, and not for PyJWT at each token.
+    warnings.filterwarnings("ignore", category=InsecureKeyLengthWarning)
 
 
 @main.command(epilog=EPILOG)
 @click.argument("scenario")
 @click.option("-H", "--host", required=True, metavar="URL", help="The server, such as http://127.0.0.1:3002.")
 @click.option("-u", "--users", type=click.IntRange(1), default=1, show_default=True, help="Users at the peak.")
-@click.option("-r", "--spawn-rate", "rate", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True,
+@click.option("-r", "--spawn-rate", "rate", type=RATE, default="1", show_default=True, metavar="N",
               help="Users that come (or go) per second, over all processes.")  # fmt: skip
-@click.option("-t", "--run-time", "run_time_s", type=SECONDS, default="0", metavar="TIME",
+@click.option("-t", "--run-time", "run_time_s", type=RUN_TIME, default=0.0, metavar="TIME",
               help="How long, as in 90s, 5m, 1h30m; without it until Ctrl-C.")  # fmt: skip
 @click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True, help="Generator processes.")
 @click.option("--seed", type=int, help="Play the same dice again; a new one is drawn and printed otherwise.")
@@ -113,7 +116,7 @@ def main() -> None:
 @click.option("--web", is_flag=True, help="A live page with charts.")
 @click.option("--web-host", default="127.0.0.1", show_default=True, help="Where the live page listens.")
 @click.option("--web-port", type=click.IntRange(0, 65_535), default=8089, show_default=True, help="0: any free one.")
-@click.option("--csv", type=click.Path(path_type=Path), metavar="PREFIX",
+@click.option("--csv", type=PREFIX, metavar="PREFIX",
               help="PREFIX_stats.csv, PREFIX_timeline.csv and PREFIX_failures.csv.")  # fmt: skip
 @click.option("--html", type=A_FILE, metavar="FILE", help="The report, in one file.")
 @click.option("--json", type=A_FILE, metavar="FILE", help="All results; a later run's --baseline.")
@@ -121,8 +124,8 @@ def main() -> None:
               help="'fanout.p99>100ms', 'lost>0': then the exit code is 1. May be given often.")  # fmt: skip
 @click.option("--baseline", type=A_GIVEN_FILE, metavar="FILE",
               help="The --json of an earlier run to compare with.")  # fmt: skip
-@click.option("--max-regress", "max_regress_percent", type=PERCENT, default="10%", show_default=True, metavar="PERCENT",
-              help="So much worse than the baseline is still well.")  # fmt: skip
+@click.option("--max-regress", "max_regress_percent", type=PERCENT, metavar="PERCENT",
+              help=f"So much worse than the baseline is still well.  [default: {MAX_REGRESS_PERCENT:g}%]")  # fmt: skip
 def run(
     target_name: str,
     options: tuple[str, ...],
@@ -130,28 +133,39 @@ def run(
     seed: int | None,
     max_cpu_percent: float,
     max_lag_s: float,
+    max_regress_percent: float | None,
     **given: Any,
 ) -> None:
     """Run SCENARIO: the name of a shipped one (see `list`) or the path of a .py file."""
     scenario = _scenario(given["scenario"])
-    _check_host(given["host"])
-    _check_target(scenario, target_name, given["secret"])
-    _check_trust(given["ca"], given["insecure"])
-    _check_cores(pinned)
+    checks.check_host(given["host"])
+    checks.check_target(scenario, target_name, given["secret"])
+    checks.check_trust(given["ca"], given["insecure"])
+    checks.check_cores(pinned)
+    if given["web"]:
+        checks.check_page(given["web_host"], given["web_port"])
+    if max_regress_percent is not None and given["baseline"] is None:
+        raise click.UsageError("--max-regress says how much worse than a --baseline: give that, too")
     drawn = secrets.randbelow(SEEDS) if seed is None else seed
     settings = Settings(
         target=target_name,
-        options=_options(scenario, options),
+        options=checks.options_of(scenario, options),
         seed=drawn,
         cores=pinned,
         command=command(sys.argv[1:], given["secret"], drawn if seed is None else None),
         limits=Limits(cpu=max_cpu_percent / 100, lag_ms=max_lag_s * 1_000),
+        max_regress_percent=MAX_REGRESS_PERCENT if max_regress_percent is None else max_regress_percent,
         **given,
     )
-    _check_judges(settings)
+    checks.check_shape(scenario, settings)
+    checks.check_judges(settings)
+    checks.check_reports(settings)
     from loadtest import runner  # noqa: PLC0415 - a worker needs no reports and no web server: half its memory
 
-    result = trio.run(runner.run, settings, scenario)
+    try:
+        result = trio.run(runner.run, settings, scenario)
+    except runner.NotWritten:
+        raise SystemExit(2) from None
     raise SystemExit(result.exit_code)
 
 
@@ -174,7 +188,8 @@ def list_(scenario: str | None) -> None:
         settings = [f"-o {option.name}={shlex.quote(option.shown) if option.shown else ''}" for option in shown.options]
         width = max(map(len, settings), default=0)
         for setting, option in zip(settings, shown.options, strict=True):
-            click.echo(f"  {setting:<{width}}  {option.help}")
+            bounds = f" ({option.allowed})" if option.allowed else ""
+            click.echo(f"  {setting:<{width}}  {option.help}{bounds}")
         click.echo()
     if not scenario:
         click.echo("python -m loadtest list NAME says more of one, python -m loadtest run NAME -h how to run it.")
@@ -200,58 +215,3 @@ def _scenario(name: str) -> Scenario:
         return load(name)
     except ScenarioTrouble as trouble:
         raise click.UsageError(str(trouble)) from trouble
-
-
-def _options(scenario: Scenario, given: tuple[str, ...]) -> dict[str, Any]:
-    try:
-        return parsed(scenario.options, given).as_dict()
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
-
-
-def _check_host(host: str) -> None:
-    parts = urlsplit(host)
-    try:
-        known = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:  # no port has this number
-        known = False
-    if not known:
-        raise click.UsageError(f"--host {host}: write it as http://HOST:PORT or https://HOST:PORT")
-
-
-def _check_target(scenario: Scenario, name: str, secret: str) -> None:
-    try:
-        missing = target(name, secret).missing(scenario.needs)
-    except UnknownTarget as unknown:
-        raise click.UsageError(str(unknown)) from unknown
-    if missing:
-        raise click.UsageError(f"{scenario.name} needs {', '.join(missing)}, which the target {name} cannot do")
-
-
-def _check_cores(pinned: list[int]) -> None:
-    last = (os.cpu_count() or 1) - 1  # not those that this process is pinned to: another process may have others
-    if pinned and max(pinned) > last:
-        raise click.UsageError(f"--affinity: there is no core {max(pinned)} here, they are 0 to {last}")
-
-
-def _check_trust(ca: Path | None, insecure: bool) -> None:
-    if ca is not None and insecure:
-        raise click.UsageError("--ca says whom to trust and --insecure to trust anybody: give one of them")
-    try:
-        trust.context(str(ca or ""))
-    except trust.NotTrusted as wrong:
-        raise click.UsageError(str(wrong)) from wrong
-
-
-def _check_judges(settings: Settings) -> None:
-    """Before the run, not after an hour of it."""
-    try:
-        for text in settings.fail_if:
-            parse(text)
-        if settings.baseline is not None:
-            Result.from_json(settings.baseline.read_bytes())
-    except (BadCondition, BadResult, OSError) as error:
-        raise click.UsageError(str(error)) from error
-    for path in (settings.csv, settings.html, settings.json):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise click.UsageError(f"{path}: there is no directory {path.absolute().parent}")

@@ -6,7 +6,7 @@ The parent talks to it in orders, one JSON object each:
     begin     here is what at_start prepared
     slope     from now on the crowd follows this slope
     reset     what comes from now on is measured anew     (answered by `reset`, after a sample that says so)
-    drain     send nothing more, listen on, sample often  (answered by `drained` when every task is done)
+    drain     send nothing more, listen on, sample often  (answered by `drained` when every task is done, or time is up)
     finish    run at_end (first process only), say goodbye, end
 
 and it answers in samples (what the recorder took, once a second) and in reports, which `worker` writes.
@@ -94,7 +94,7 @@ class Generator:
             case "reset":
                 nursery.start_soon(self._reset)
             case "drain":
-                nursery.start_soon(self._drain)
+                nursery.start_soon(self._drain, order["within_s"])
 
     async def _follow(self, nursery: trio.Nursery) -> None:
         """Keep to the slope; a new one is taken up at once."""
@@ -156,15 +156,18 @@ class Generator:
         await self._sample(reset=True)
         await self._say({"say": "reset"})
 
-    async def _drain(self) -> None:
+    async def _drain(self, within_s: float) -> None:
         self.stage.stopping = True
         self._news.set()
         lives = list(self._lives.values())
-        for life in lives:
-            life.leave()
-        for life in lives:
-            await life.rested.wait()
-        await self.stage.answered()
+        with trio.move_on_after(within_s):
+            async with trio.open_nursery() as nursery:
+                for life in lives:
+                    nursery.start_soon(life.hurry)
+                for life in lives:
+                    await life.rested.wait()
+                await self.stage.answered()
+                nursery.cancel_scope.cancel()
         await self._sample()
         await self._say({"say": "drained"})
         with self._drops:
@@ -174,6 +177,7 @@ class Generator:
 
     async def _finish(self, order: Mapping[str, Any]) -> None:
         self.stage.stopping = True
+        self.stage.count_the_end()
         self.stage.totals = order["totals"]
         with trio.move_on_after(FINISH_S):
             if order.get("check"):
@@ -184,7 +188,7 @@ class Generator:
             self._nobody = trio.Event()
             self._ended.set()
             for life in list(self._lives.values()):
-                life.leave()
+                life.leave() if life.rested.is_set() else life.cancel()
             if self._lives:
                 await self._nobody.wait()
         await self._say({"say": "done", "failures": self.stage.failures})

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
 
 import attrs
 
+from loadtest import turnout
 from loadtest.measure import baseline, conditions, machine
 from loadtest.measure.book import Book
 from loadtest.measure.result import Result
 from loadtest.observer import Observer
 from loadtest.report import csvfile, html
 from loadtest.settings import Settings
-
-HINTS = {"https": " (if its certificate is not trusted: --ca FILE or --insecure)"}
 
 
 def judge(
@@ -23,13 +24,16 @@ def judge(
     duration_s: float,
     failures: Iterable[str],
     invalid: Iterable[str],
+    *,
+    expects: frozenset[str] = frozenset(),
+    cut_short: bool = False,
 ) -> Result:
     """The result with its verdicts."""
     totals = book.totals()
-    if totals.get("failed.connect") and not totals.get("connects"):
-        invalid = [*invalid, f"nobody could connect to {settings.host}{HINTS.get(settings.host.partition(':')[0], '')}"]
+    failures = [*failures, *turnout.failures(totals, expects, settings.drain_s)]
+    invalid = [*invalid, *turnout.nobody(totals, settings.host)]
     result = book.result(
-        observer.info(duration_s),
+        observer.info(duration_s, cut_short=cut_short),
         machine=machine.describe(),
         server=observer.changes(),
         failures=failures,
@@ -38,19 +42,35 @@ def judge(
     result = conditions.apply(result, [conditions.parse(text) for text in settings.fail_if])
     if settings.baseline is not None:
         before = Result.from_json(settings.baseline.read_bytes())
-        result = attrs.evolve(result, regressions=baseline.compare(result, before, settings.max_regress_percent))
+        regressions = baseline.compare(result, before, settings.max_regress_percent)
+        result = attrs.evolve(result, regressions=regressions, notes=baseline.differences(result, before))
     return result
 
 
-def write_reports(settings: Settings, result: Result) -> list[str]:
-    """Write what was asked for; the names of the files."""
+def write_reports(settings: Settings, result: Result) -> tuple[list[str], list[str]]:
+    """Write what was asked for: the names of the files, and what was wrong with those that could not be written."""
     written: list[str] = []
+    troubles: list[str] = []
+    for name, write in _writers(settings, result):
+        try:
+            written += map(str, write())
+        except OSError as error:
+            troubles.append(f"{name} was not written: {error}")
+    return written, troubles
+
+
+def _writers(settings: Settings, result: Result) -> Iterator[tuple[str, Callable[[], list[Path]]]]:
+    def as_json(path: Path) -> list[Path]:
+        path.write_bytes(result.to_json())
+        return [path]
+
+    def as_html(path: Path) -> list[Path]:
+        html.write(path, result)
+        return [path]
+
     if settings.json is not None:
-        settings.json.write_bytes(result.to_json())
-        written.append(str(settings.json))
+        yield str(settings.json), partial(as_json, settings.json)
     if settings.html is not None:
-        html.write(settings.html, result)
-        written.append(str(settings.html))
+        yield str(settings.html), partial(as_html, settings.html)
     if settings.csv is not None:
-        written += map(str, csvfile.write(str(settings.csv), result))
-    return written
+        yield f"{settings.csv}_*.csv", partial(csvfile.write, str(settings.csv), result)

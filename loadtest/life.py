@@ -33,12 +33,20 @@ class Life:
         self._kind = kind
         self._ended = ended  # the run's: until then whoever stopped sending listens on
         self._scope = trio.CancelScope()
+        self._user: User | None = None
 
     def leave(self) -> None:
         """Finish what is being done, then go; whoever is not in yet goes at once."""
         self.leaving.set()
         if not self.started:
             self._scope.cancel()
+
+    async def hurry(self) -> None:
+        """The run is over: break off what is being done, as soon as the server owes it no answer."""
+        self.leave()
+        if self._user is not None:
+            await self._user.standing.idle()
+            self._user.standing.act.cancel()
 
     def cancel(self) -> None:
         """Go now."""
@@ -48,11 +56,13 @@ class Life:
         """All of it. What a scenario's code raises is counted and does not get out."""
         with self._scope:
             async with trio.open_nursery() as nursery:
-                user = self._kind(self._stage, self.number, nursery)
+                user = self._user = self._kind(self._stage, self.number, nursery)
                 self._stage.users[self.number] = user
+                user.recorder.count("users.came")
                 try:
                     await self._days(user, due_ns)
                 finally:
+                    self._stage.count_entry(user)
                     self.rested.set()
                     self._stage.users.pop(self.number, None)
                     with trio.CancelScope(shield=True, deadline=trio.current_time() + STOP_S):
@@ -88,7 +98,8 @@ class Life:
                 return
             user.at(due_ns)
             name = user.tasks.draw(user.random)
-            await self._guarded(user, name, getattr(user, name))
+            with trio.CancelScope() as user.standing.act:
+                await self._guarded(user, name, getattr(user, name))
 
     async def _sleep_until(self, due_ns: int) -> None:
         ahead_s = (due_ns - self._stage.now_ns()) / NS_PER_S

@@ -70,7 +70,7 @@ class Observer:
         """The server's own numbers, if both looks at them succeeded."""
         return metrics.changes(self._before, self._after) if self._before and self._after else []
 
-    def info(self, duration_s: float) -> RunInfo:
+    def info(self, duration_s: float, *, cut_short: bool = False) -> RunInfo:
         """What this run is, for the reports."""
         settings = self._settings
         return RunInfo(
@@ -82,6 +82,8 @@ class Observer:
             users=settings.users,
             rate=settings.rate,
             duration_s=round(duration_s, 3),
+            asked_s=settings.run_time_s,
+            cut_short=cut_short,
             processes=settings.processes,
             polling_percent=settings.polling_percent,
             max_generator_cpu=settings.limits.cpu,

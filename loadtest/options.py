@@ -1,10 +1,11 @@
 """What can be set about a scenario with `-o name=value`: declared with a default and a line of help, shown by `list`.
 
-A value takes the type of its default, so that a scenario never parses anything.
+A value takes the type of its default and keeps within the bounds, so that a scenario neither parses nor checks it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
@@ -24,11 +25,28 @@ class Option:
     name: str
     default: Value
     help: str
+    least: float | None = None
+    most: float | None = None
 
     @property
     def shown(self) -> str:
         """The default as one would write it."""
         return ("no", "yes")[self.default] if isinstance(self.default, bool) else f"{self.default}"
+
+    @property
+    def allowed(self) -> str:
+        """Which numbers may be given; "" if all may."""
+        if self.least is not None and self.most is not None:
+            return f"from {self.least:g} to {self.most:g}"
+        if self.least is not None:
+            return f"{self.least:g} or more"
+        return "" if self.most is None else f"at most {self.most:g}"
+
+    def check(self, value: float) -> None:
+        """ValueError, with what is allowed, for a number that is out of bounds."""
+        least, most = -math.inf if self.least is None else self.least, math.inf if self.most is None else self.most
+        if not math.isfinite(value) or not least <= value <= most:
+            raise ValueError(f"-o {self.name}={value:g}: it must be {self.allowed or 'a finite number'}")
 
 
 class Options:
@@ -90,7 +108,10 @@ def _typed(option: Option, value: str) -> Value:
             return value.lower() in YES
         raise ValueError(f"-o {option.name}={value}: it is yes or no")
     try:
-        return kind(value)
+        read = kind(value)
     except ValueError:
         what = "a whole number" if kind is int else "a number"
         raise ValueError(f"-o {option.name}={value}: it is {what}") from None
+    if isinstance(read, int | float):
+        option.check(read)
+    return read

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -18,7 +20,7 @@ def is_path(name: str) -> bool:
 
 
 def module_of(path: Path, name: str) -> ModuleType:
-    """What the file defines, imported under this name. Raises `OwnFileTrouble`."""
+    """What the file defines, imported under this name; it may import what lies beside it. Raises `OwnFileTrouble`."""
     if not path.is_file():
         raise OwnFileTrouble(f"there is no file {path}")
     spec = importlib.util.spec_from_file_location(name, path)
@@ -27,7 +29,22 @@ def module_of(path: Path, name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:
+        with _beside(path):
+            spec.loader.exec_module(module)
+    except SyntaxError as error:
+        text = (error.text or "").strip()
+        raise OwnFileTrouble(f"{error.filename}:{error.lineno}: {error.msg}{text and f': {text}'}") from error
+    except (Exception, SystemExit) as error:
         raise OwnFileTrouble(f"{path} cannot be imported: {error!r}") from error
     return module
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[None]:
+    """The file's own directory comes first among those that modules are looked for in, as when Python runs a file."""
+    place = str(path.resolve().parent)
+    sys.path.insert(0, place)
+    try:
+        yield
+    finally:
+        sys.path.remove(place)

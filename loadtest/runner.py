@@ -27,9 +27,8 @@ from loadtest.measure.result import Result, RunInfo
 from loadtest.observer import Observer
 from loadtest.plan import NS_PER_S, Slope
 from loadtest.report import terminal
-from loadtest.scenario import Scenario
+from loadtest.scenario import Scenario, shape_of
 from loadtest.settings import Settings
-from loadtest.shapes import LoadShape
 
 if TYPE_CHECKING:
     from loadtest.report.web import LivePage
@@ -37,24 +36,30 @@ if TYPE_CHECKING:
 LEAD_NS = NS_PER_S // 10  # orders go out so long before they are due
 STEER_EVERY_S = 0.1
 START_S = 60.0  # for a worker to come up, and for at_start
-DRAINED_WITHIN_S = 35.0  # asks give up after 30 s
+DRAIN_SPARE_S = 5.0  # for a worker to say that its part of the drain is over
 FINISH_S = 30.0  # for at_end and goodbyes
 SETTLED_AFTER_RAMP_NS = NS_PER_S  # --reset: so long after the last user was due
 
 
+class NotWritten(Exception):
+    """A report that was asked for could not be written; it was told which."""
+
+
 async def run(settings: Settings, scenario: Scenario) -> Result:
-    """One run, from nothing to written reports."""
+    """One run, from nothing to written reports. Raises `NotWritten`."""
     runner = Runner(settings, scenario)
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as pages:
             await runner.run(pages, signals)
             result = runner.result()
-            written = write_reports(settings, result)
+            written, troubles = write_reports(settings, result)
             terminal.summary(result)
-            for name in written:
-                say(f"wrote {name}")
+            for told in (*(f"wrote {name}" for name in written), *troubles):
+                say(told)
             await runner.linger(result, signals)
             pages.cancel_scope.cancel()
+    if troubles:
+        raise NotWritten
     return result
 
 
@@ -66,6 +71,8 @@ class Runner:
         self.book = Book(limits=settings.limits)
         self.failures: list[str] = []
         self.invalid: list[str] = []
+        self._expects = scenario.expects
+        self._cut_short = False
         self._shape = shape_of(scenario)
         self._workers: list[Worker] = []
         self._stop = trio.Event()
@@ -95,7 +102,16 @@ class Runner:
     def result(self) -> Result:
         """What it came to."""
         duration_s = max(0, self._ended_ns - self._begun_ns) / NS_PER_S
-        return judge(self.settings, self.book, self._observer, duration_s, self.failures, self.invalid)
+        return judge(
+            self.settings,
+            self.book,
+            self._observer,
+            duration_s,
+            self.failures,
+            self.invalid,
+            expects=self._expects,
+            cut_short=self._cut_short,
+        )
 
     async def linger(self, result: Result, signals: AsyncIterator[int]) -> None:
         """The live page stays, with the report on it, until somebody has seen enough."""
@@ -168,6 +184,7 @@ class Runner:
             with trio.move_on_after(STEER_EVERY_S):
                 await self._stop.wait()
         self._ended_ns = time.monotonic_ns()
+        self._cut_short = self._stop.is_set() and settings.run_time_s > 0
         if to_reset:
             self.invalid.append("the run ended before all users were there, so there was nothing to --reset to")
 
@@ -196,10 +213,11 @@ class Runner:
         """Nobody sends any more; wait until nothing is owed to anybody, or has had its chance."""
         if self._page is not None:
             self._page.stopping()
+        until_s = trio.current_time() + self.settings.drain_s
         for worker in self._workers:
-            await worker.order("drain")
-        await self._all_said("drained", DRAINED_WITHIN_S)
-        with trio.move_on_after(self.settings.drain_s) as patience:
+            await worker.order("drain", within_s=self.settings.drain_s)
+        await self._all_said("drained", self.settings.drain_s + DRAIN_SPARE_S)
+        with trio.move_on_at(until_s) as patience:
             while self.book.owed():
                 self._told = trio.Event()
                 await self._told.wait()
@@ -258,14 +276,6 @@ class Runner:
                 return
             say("stopping: waiting for what is under way (Ctrl-C again to break off)")
             self._stop.set()
-
-
-def shape_of(scenario: Scenario) -> LoadShape:
-    """A scenario's shape, given as an object or as a class as in Locust; without one the crowd grows and stays."""
-    shape = scenario.shape
-    if shape is None:
-        return LoadShape()
-    return shape() if isinstance(shape, type) else shape
 
 
 def owing(owed: Owed) -> str:

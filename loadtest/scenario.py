@@ -11,6 +11,7 @@ import inspect
 import pkgutil
 from collections.abc import Awaitable, Callable
 from functools import reduce
+from inspect import isclass
 from math import gcd
 from pathlib import Path
 from random import Random
@@ -19,15 +20,17 @@ from typing import Any
 
 import attrs
 
-from loadtest.options import Option
+from loadtest.options import Option, Options
 from loadtest.ownfile import OwnFileTrouble, is_path, module_of
 from loadtest.shapes import LoadShape
+from loadtest.turnout import EXPECTABLE
 from loadtest.user import User
 
 SHIPPED = "loadtest.scenarios"
 OWN = "loadtest_scenario"  # the module name of a file given by its path
 
 Hook = Callable[[Any], Awaitable[None]]
+Check = Callable[[Options], None]
 
 
 class ScenarioTrouble(Exception):
@@ -46,6 +49,8 @@ class Scenario:
     needs: frozenset[str]
     at_start: Hook | None
     at_end: Hook | None
+    check: Check | None = None
+    expects: frozenset[str] = frozenset()
 
     @property
     def line(self) -> str:
@@ -88,8 +93,9 @@ def load(name: str) -> Scenario:
     for cls in classes:
         if cls.weight < 1 or cls.fixed_count < 0:
             raise ScenarioTrouble(f"{name}: {cls.__name__} needs a weight from 1 on and no negative fixed_count")
+    _check_parts(name, module)
     return Scenario(
-        name=Path(name).stem if name.endswith(".py") else name,
+        name=plain_name(name),
         help=inspect.getdoc(module) or "",
         classes=classes,
         shape=getattr(module, "SHAPE", None),
@@ -97,7 +103,39 @@ def load(name: str) -> Scenario:
         needs=frozenset(getattr(module, "NEEDS", ())),
         at_start=getattr(module, "at_start", None),
         at_end=getattr(module, "at_end", None),
+        check=getattr(module, "check", None),
+        expects=frozenset(getattr(module, "EXPECTS", ())),
     )
+
+
+def shape_of(scenario: Scenario) -> LoadShape:
+    """A scenario's shape, given as an object or as a class as in Locust; without one the crowd grows and stays."""
+    shape = scenario.shape
+    if shape is None:
+        return LoadShape()
+    return shape() if isinstance(shape, type) else shape
+
+
+def plain_name(name: str) -> str:
+    """A scenario's name, without the place of its file."""
+    return Path(name).stem if name.endswith(".py") else name
+
+
+def _check_parts(name: str, module: ModuleType) -> None:
+    shape, options = getattr(module, "SHAPE", None), getattr(module, "OPTIONS", ())
+    if not (shape is None or isinstance(shape, LoadShape) or (isclass(shape) and issubclass(shape, LoadShape))):
+        raise ScenarioTrouble(f"{name}: SHAPE = {shape!r} is no LoadShape; there are Ramp(), Steps() and others")
+    if not isinstance(options, list | tuple) or not all(isinstance(option, Option) for option in options):
+        raise ScenarioTrouble(f"{name}: OPTIONS must be a list of Option(name, default, help)")
+    for words, known in (("NEEDS", None), ("EXPECTS", EXPECTABLE)):
+        found = getattr(module, words, ())
+        if isinstance(found, str) or not all(isinstance(word, str) for word in found):
+            raise ScenarioTrouble(f"{name}: {words} must be a set of words")
+        if known is not None and (odd := sorted(set(found) - known)):
+            raise ScenarioTrouble(f"{name}: {words} may hold {', '.join(sorted(known))}, not {', '.join(odd)}")
+    for hook in ("at_start", "at_end", "check"):
+        if not callable(getattr(module, hook, repr)):
+            raise ScenarioTrouble(f"{name}: {hook} must be a function")
 
 
 def _has_users(name: str) -> bool:
@@ -106,21 +144,16 @@ def _has_users(name: str) -> bool:
 
 def _classes(module: ModuleType) -> list[type[User]]:
     """Those written in the module itself, in order: what it imports to derive from does not act in it."""
-    found = [cls for cls in vars(module).values() if inspect.isclass(cls) and issubclass(cls, User)]
+    found = [cls for cls in vars(module).values() if isclass(cls) and issubclass(cls, User)]
     return [cls for cls in found if not cls.abstract and cls.__module__ == module.__name__]
 
 
 def _from_package(name: str) -> ModuleType:
-    try:
+    names = [module.name for module in pkgutil.iter_modules(importlib.import_module(SHIPPED).__path__)]
+    if name in names:
         return importlib.import_module(f"{SHIPPED}.{name}")
-    except ModuleNotFoundError as error:
-        if error.name != f"{SHIPPED}.{name}":
-            raise
-        names = [module.name for module in pkgutil.iter_modules(importlib.import_module(SHIPPED).__path__)]
-        known = ", ".join(sorted(each for each in names if not each.startswith("_")))
-        raise ScenarioTrouble(
-            f"there is no scenario {name!r}; there are {known}, or give the path of a .py file"
-        ) from None
+    known = ", ".join(sorted(each for each in names if not each.startswith("_")))
+    raise ScenarioTrouble(f"there is no scenario {name!r}; there are {known}, or give the path of a .py file")
 
 
 def _from_file(path: Path) -> ModuleType:

@@ -16,7 +16,9 @@ from loadtest.plan import Plan
 UNITS_S = {"h": 3600.0, "m": 60.0, "s": 1.0}
 MILLI_S = 0.001
 WHOLE_PERCENT = 100
-SPAN = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
+SPAN = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
+PLAIN_SECONDS = re.compile(r"\d+(?:\.\d+)?")
+MAX_REGRESS_PERCENT = 10.0
 SHORT_SPAN = re.compile(r"(\d+(?:\.\d+)?)ms")
 
 
@@ -48,7 +50,7 @@ class Settings:
     json: Path | None = None
     fail_if: tuple[str, ...] = ()
     baseline: Path | None = None
-    max_regress_percent: float = 10.0
+    max_regress_percent: float = MAX_REGRESS_PERCENT
     ca: Path | None = None
     insecure: bool = False
     limits: Limits = DEFAULT_LIMITS
@@ -82,11 +84,38 @@ def seconds(text: str) -> float:
     """Locust's times: `90`, `90s`, `5m`, `1h30m`; and `250ms`. A ValueError says so."""
     if short := SHORT_SPAN.fullmatch(text.strip()):
         return float(short[1]) * MILLI_S
+    if PLAIN_SECONDS.fullmatch(text.strip()):
+        return float(text)
     found = SPAN.fullmatch(text.strip())
     parts = [float(part or 0) for part in found.groups()] if found and text.strip() else []
     if not parts:
         raise ValueError(f"{text!r} is no time: write 90s, 5m or 1h30m")
     return parts[0] * UNITS_S["h"] + parts[1] * UNITS_S["m"] + parts[2]
+
+
+def run_time(text: str) -> float:
+    """A time that comes to an end, and not before it has begun. A ValueError says so."""
+    if not (value := seconds(text)):
+        raise ValueError(f"{text!r} is no time to run: write 90s, 5m or 1h30m, or leave it out to run until Ctrl-C")
+    return value
+
+
+def rate(text: str) -> float:
+    """Users per second. A ValueError says so."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no rate: write 50 or 0.5") from None
+    if not 0 < value < math.inf:
+        raise ValueError(f"{text!r}: a rate is above 0, and not without end")
+    return value
+
+
+def prefix(text: str) -> Path:
+    """What names of files begin with. A ValueError says so."""
+    if not text or text.endswith("/"):
+        raise ValueError(f"{text!r} is no prefix: write out/run, and out/run_stats.csv is one of the files")
+    return Path(text)
 
 
 def percent(text: str) -> float:

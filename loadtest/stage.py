@@ -68,6 +68,7 @@ class Stage:
         self.shared: dict[str, Any] = {}
         self.totals: Mapping[str, int] = {}
         self.failures: list[str] = []
+        self.counted = False  # who is absent and what is unanswered, at the end
         self._asking = 0
         self.returning = 0  # users who were cut off and are on the way back by themselves
         self._bytes_in = 0  # of connections that are gone
@@ -164,6 +165,25 @@ class Stage:
         """What ends by itself: asks without an answer yet, and users on their way back."""
         return self._asking + self.returning
 
+    def unanswered(self, asks: int = 1) -> None:
+        """Asks got no answer. One that was open when the end was counted is in that count."""
+        if asks and not self.counted:
+            self.recorder.count("unanswered", asks)
+
+    def count_the_end(self) -> None:
+        """Who should be there and is not, and which asks are still open: for good, now that the drain is over."""
+        if absent := sum(map(_absent, self.users.values())):
+            self.recorder.count("absent", absent)
+        for user in self.users.values():
+            self.count_entry(user)
+        self.unanswered(self._asking)
+        self.counted = True
+
+    def count_entry(self, user: User) -> None:
+        """A user goes, or the run ends: has it ever been in?"""
+        if not self.counted and user.standing.shut_out(self.now_ns()):
+            self.recorder.count("users.never_connected")
+
     async def answered(self) -> None:
         """Wait until nobody waits for an ack."""
         while self._asking:
@@ -191,3 +211,9 @@ class Stage:
                 nursery.cancel_scope.cancel()
         if failure is not None:
             raise failure
+
+
+def _absent(user: User) -> bool:
+    """Whether it has been in and is out, though nobody dropped it on purpose and it is one who comes back."""
+    standing = user.standing
+    return standing.entered and not user.connected and not standing.dropped and user.reconnect

@@ -19,7 +19,7 @@ it. The first thing a task does counts from when the task was due, everything af
 it; `at` sets the intended time of what comes next. It lives in a context variable: a task's children inherit it.
 
 **Connections break.** A user behaves as `socket.io-client` does: whoever is cut off comes back by themselves with a
-jittered backoff, with what recovery needs, and does nothing meanwhile; acts that fall due then are counted as `away`.
+jittered backoff and what recovery needs, and does nothing meanwhile; acts that fall due then are counted as `away`.
 Refusals and failures are counted and answered with `Answer(ok=False)`; they never raise.
 """
 
@@ -32,11 +32,14 @@ from contextvars import ContextVar
 from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import attrs
 import trio
 
+from loadtest.answer import Answer
+from loadtest.backoff import delays_s
 from loadtest.client import Ack, AskTimeout, Closed, ConnectFailed, Connection, ConnectRefused, Opened, decode
 from loadtest.declare import Wait, Weighting, between, constant, constant_pacing, handlers_of, on, task, tasks_of
+from loadtest.stage import GUEST_NUMBERS_FROM
+from loadtest.standing import Standing
 
 if TYPE_CHECKING:
     from loadtest.measure.ledger import Member
@@ -49,23 +52,10 @@ __all__ = ["Answer", "User", "between", "constant", "constant_pacing", "on", "ta
 
 log = logging.getLogger(__name__)
 
-# The delays of socket.io-client: doubling from 1 s to 5 s, each half as much more or less.
-BACKOFF_FIRST_S = 1.0
-BACKOFF_MAX_S = 5.0
-BACKOFF_JITTER = 0.5
 ASK_TIMEOUT_S = 30.0
 SERVER_SAID_GOODBYE = "server disconnect"  # stock clients stay away then
 
 _due: ContextVar[int] = ContextVar("due", default=0)  # ns; 0: now
-
-
-@attrs.frozen(slots=True)
-class Answer:
-    """How an ask ended. `code` says why it did not work: the server's own, or NOT_CONNECTED, CLOSED or TIMEOUT."""
-
-    ok: bool
-    data: Mapping[str, Any] = attrs.field(factory=dict)
-    code: str = ""
 
 
 class User:
@@ -94,17 +84,19 @@ class User:
         self.number = number
         self.random = Random(f"{stage.seed}:{number}")  # noqa: S311 - dice, no secret
         self.target: Target = stage.target
-        self._traced_event = stage.target.traced_event
+        self._traced_event, self._refusal_event = stage.target.traced_event, stage.target.refusal_event
         self.options: Options = stage.options
         self.recorder: Recorder = stage.recorder
         self.connection: Connection | None = None
         self.session: str | None = None
         self.member: Member | None = None
         self.back_ns = 0  # when a broken connection was there again
+        self.standing = Standing()
         self._namespace = "/events"
         self._transport: str | None = None
         self._nursery = nursery
         self._present = trio.Event()  # connected; replaced when the connection breaks
+        self._refusal: bytes | None = None  # what a server said before it showed the user out again
         self._replay: list[tuple[str, bytes]] | None = None  # heard before the CONNECT reply, while it is open
 
     # What a scenario may override
@@ -137,7 +129,8 @@ class User:
         due_ns = self._take_due()
         self._namespace = namespace
         self._transport = transport or self.stage.transport(self.number)
-        opened = await self._open({})
+        with self.standing.waiting():
+            opened = await self._open({})
         self.recorder.latency("connect", namespace, self._since_us(due_ns))
         return opened
 
@@ -184,8 +177,8 @@ class User:
     async def drop(self, silent: bool = False) -> None:
         """Be cut off, without a word; `silent` leaves the server to find out (a phone out of coverage).
 
-        Nothing is measured here. `resume` is, from its own intended time: whoever sleeps in between says with `at`
-        when the coverage was to be back, so that a generator that wakes late does not shorten the recovery it reports.
+        `resume` is measured, from its own intended time: whoever sleeps in between says with `at` when the coverage
+        was to be back, so that a generator that wakes late does not shorten the recovery it reports.
 
             await self.drop(silent=True)
             back_ns = self.stage.now_ns() + 3_000_000_000
@@ -196,11 +189,13 @@ class User:
         if self.connection is None or not self.connected:
             return
         self._went_away()
+        self.standing.dropped = True
         self.connection.cut(silent=silent)
 
     async def resume(self) -> bool:
         """Come back after `drop`, with pid and offset: `recovery` is measured. True if the server recovered it."""
-        return await self._come_back(self._take_due())
+        with self.standing.waiting():
+            return await self._come_back(self._take_due())
 
     async def close(self) -> None:
         """Leave politely."""
@@ -238,16 +233,19 @@ class User:
         return max(0, self.stage.now_ns() - due_ns) // 1_000
 
     async def _ask(self, event: str, payload: object, due_ns: int, kind: str) -> Answer:
+        if self.stage.stopping:
+            await self.standing.last_call()
         recorder, connection = self.recorder, self.connection
         recorder.count(f"sent.{event}")
         if connection is None or not self._present.is_set():
             recorder.count(f"failed.{event}")
             return Answer(ok=False, code="NOT_CONNECTED")
         try:
-            with self.stage.asking():
+            with self.stage.asking(), self.standing.waiting():
                 args = await connection.ask(event, *(() if payload is None else (payload,)), timeout_s=ASK_TIMEOUT_S)
         except (Closed, AskTimeout) as error:
             recorder.count(f"failed.{event}")
+            self.stage.unanswered(asks=isinstance(error, AskTimeout))
             return Answer(ok=False, code="CLOSED" if isinstance(error, Closed) else "TIMEOUT")
         ok, code, data = self.target.outcome(args)
         if not ok:
@@ -260,18 +258,18 @@ class User:
 
     async def _open(self, recovery: Mapping[str, object]) -> Opened:
         """Try until it works, waiting longer and longer, as stock clients do."""
-        delay_s = BACKOFF_FIRST_S
+        delays = delays_s(self.random)
         while True:
             connection = self.stage.dial(self, self._namespace, self._transport or "websocket")
+            self.standing.tries(self.stage.now_ns())
             self._replay = []
             try:
                 opened = await connection.open({**self.target.auth(self.number, self.role), **recovery})
             except ConnectRefused as error:
-                self.recorder.count(f"refused.connect.{error.message}")
-                log.warning("connect refused: %s", error.message)
+                self._refused(error.message)
             except ConnectFailed as error:
-                self.recorder.count("failed.connect")
-                log.warning("connect failed: %s", error.reason)
+                said = [packet for event, packet in self._replay if event == self._refusal_event]
+                self._refused(self._words(said[-1])) if said else self._failed(error.reason)
             else:
                 self._arrived(connection)
                 return opened
@@ -279,13 +277,35 @@ class User:
                 self._replay = None
                 if self.connection is not connection:
                     self.stage.account(connection)
-            await trio.sleep(delay_s * self.random.uniform(1 - BACKOFF_JITTER, 1 + BACKOFF_JITTER))
-            delay_s = min(BACKOFF_MAX_S, delay_s * 2)
+            await trio.sleep(next(delays))  # drawn only now: the dice of who gets in at once are for what they do
+
+    def _refused(self, why: str) -> None:
+        self.standing.turned_away = True
+        self.recorder.count(f"refused.connect.{why}")
+        log.warning("connect refused: %s", why)
+
+    def _failed(self, why: str) -> None:
+        self.standing.turned_away = True
+        self.recorder.count("failed.connect")
+        self.recorder.count(f"unconnected.{why}")
+        log.warning("connect failed: %s", why)
+
+    def _shown_out(self, refusal: bytes) -> None:
+        if self.number < GUEST_NUMBERS_FROM:
+            self.recorder.count("users.connected", -1)
+        self.standing.entered = False
+        self._refused(self._words(refusal))
+
+    def _words(self, refusal: bytes) -> str:
+        return self.target.refusal(decode(refusal)[1:])
 
     def _arrived(self, connection: Connection) -> None:
         self.recorder.count("connects")
         self.connection = connection
         self.stage.connected += 1
+        if not self.standing.entered and self.number < GUEST_NUMBERS_FROM:
+            self.recorder.count("users.connected")
+        self.standing.entered = True
         self._present.set()
         replay, self._replay = self._replay or [], None
         for event, packet in replay:
@@ -336,6 +356,8 @@ class User:
             member.heard(found[0], found[1], stage.now_ns())  # the ledger counts it as delivered
         else:
             stage.heard(event)
+            if event == self._refusal_event:
+                self._refusal = packet
         if self.handlers and (names := self.handlers.get(event)):
             self._tell(names, decode(packet))
 
@@ -344,6 +366,8 @@ class User:
         if not self._present.is_set():
             return
         self._went_away()
+        if reason == SERVER_SAID_GOODBYE and self._refusal is not None and self.session is None:
+            self._shown_out(self._refusal)
         log.info("user %d was cut off: %s", self.number, reason)
         if self.reconnect and reason != SERVER_SAID_GOODBYE:
             self.stage.returning += 1
@@ -351,8 +375,9 @@ class User:
 
     async def _return(self, cut_ns: int) -> None:
         try:
-            await trio.sleep(BACKOFF_FIRST_S * self.random.uniform(1 - BACKOFF_JITTER, 1 + BACKOFF_JITTER))
-            await self._come_back(cut_ns)
+            await trio.sleep(next(delays_s(self.random)))
+            with self.standing.waiting():
+                await self._come_back(cut_ns)
         finally:
             self.stage.returning -= 1
 

@@ -101,6 +101,7 @@ class Book:
         self._sums_of(told).add(sample)
         _add(self._totals, sample["counters"])
         page = sample["ledger"]
+        _add(self._totals, {"replayed": page["replayed"]} if "replayed" in page else {})
         self._tracker.add(worker, page, at_ns)
         self._tracker.away(worker, page.get("away", {}))
         told.gauges.update(sample["gauges"])

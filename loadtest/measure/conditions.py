@@ -3,7 +3,8 @@
     fanout.p99 > 100ms      fanout[chat.message.new].p999 > 1s      lost > 0      delivery < 100%      rss > 900MB
 
 A latency without a name is the worst of all names of its kind (their sum for `count`). A latency that was never
-measured fails its condition unless that is about `count`: a limit that could not be checked is not kept.
+measured fails its condition unless that is about `count`: a limit that could not be checked is not kept. So does
+`delivery`, a share, of nothing; `lost` and the other counts can always be taken, and are 0 then.
 """
 
 import operator
@@ -14,10 +15,10 @@ import attrs
 
 from loadtest.measure.result import LATENCY_KINDS, Latency, Result, Verdict
 
-STATS = ("p50", "p90", "p99", "p999", "max", "mean", "count")
+STATS = ("p50", "p90", "p95", "p99", "p999", "max", "mean", "count")
 PLAIN: dict[str, str] = {  # metric: unit
     "lost": "", "duplicate": "", "out_of_order": "", "delivery": "%", "refused": "", "failed": "", "unrecovered": "",
-    "rss": "MB", "cpu": "%", "users": "",
+    "absent": "", "unanswered": "", "rss": "MB", "cpu": "%", "users": "",
 }  # fmt: skip
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge, "<=": operator.le, "==": operator.eq, ">": operator.gt, "<": operator.lt,
@@ -136,10 +137,12 @@ _PLAIN: dict[str, Callable[[Result], float | None]] = {
     "lost": _of_delivery("lost"),
     "duplicate": _of_delivery("duplicate"),
     "out_of_order": _of_delivery("out_of_order"),
-    "delivery": _of_delivery("percent"),
+    "delivery": lambda result: result.delivery.percent if result.delivery.expected else None,
     "refused": _counted("refused"),
     "failed": _counted("failed"),
     "unrecovered": _counted("unrecovered"),
+    "absent": _counted("absent"),
+    "unanswered": _counted("unanswered"),
     "rss": lambda result: _peak(moment.server_rss_mb for moment in result.timeline),
     "cpu": lambda result: _peak(m.server_cpu and 100 * m.server_cpu for m in result.timeline),
     "users": lambda result: float(max((moment.users for moment in result.timeline), default=0)),

@@ -17,6 +17,7 @@ from loadtest.measure.result import Latency
 LOWEST_US = 1
 HIGHEST_US = 120_000_000
 DIGITS = 3
+POINTS = {"p50": 50, "p90": 90, "p95": 95, "p99": 99, "p999": 99.9}
 _MASK = 2047  # three digits need 2048 slots before the resolution first halves
 _HALF_BITS = 10
 
@@ -120,8 +121,6 @@ class Distribution:
 
     def latency(self, *, whole: bool = True) -> Latency:
         """The document's form of it; without the histogram itself unless `whole`."""
-        p50, p90, p99, p999 = self.percentiles((50, 90, 99, 99.9))
+        points = dict(zip(POINTS, self.percentiles(POINTS.values()), strict=True))
         encoded: bytes = self.histogram.encode() if whole and self.count else b""
-        return Latency(
-            count=self.count, p50=p50, p90=p90, p99=p99, p999=p999, max=self.max, mean=self.mean(), hdr=encoded.decode()
-        )
+        return Latency(count=self.count, max=self.max, mean=self.mean(), hdr=encoded.decode(), **points)

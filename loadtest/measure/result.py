@@ -31,6 +31,8 @@ class RunInfo:
     users: int = 0
     rate: float = 0.0
     duration_s: float = 0.0
+    asked_s: float = 0.0  # -t; 0 is until somebody stops it
+    cut_short: bool = False  # somebody stopped it before -t was over
     processes: int = 1
     polling_percent: float = 0.0
     max_generator_cpu: float = 0.8  # share of a core; a second above it, or later than the next, counts as bad
@@ -68,6 +70,7 @@ class Latency:
     count: int = 0
     p50: int = 0
     p90: int = 0
+    p95: int = 0
     p99: int = 0
     p999: int = 0
     max: int = 0
@@ -158,7 +161,8 @@ class Result:
     server: list[ServerMetric] = attrs.field(factory=list)
     conditions: list[Verdict] = attrs.field(factory=list)
     regressions: list[Regression] = attrs.field(factory=list)
-    failures: list[str] = attrs.field(factory=list)  # what a scenario's own check at the end found wrong
+    failures: list[str] = attrs.field(factory=list)  # who was absent, what was unanswered, what `at_end` found wrong
+    notes: list[str] = attrs.field(factory=list)  # what to know before these figures are compared
 
     @property
     def exit_code(self) -> int:

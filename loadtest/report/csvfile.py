@@ -2,10 +2,12 @@
 
 A spreadsheet runs a cell that begins with `=`, and error codes are the words of a server under test: such texts get a
 leading apostrophe.
+
+Counts and percentiles of a row are of the same thing: of an ask those that were acked, with the others as failures.
 """
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -23,7 +25,9 @@ STATS = (
     "Failure Count",
     "Median Response Time",
     "Average Response Time",
+    "Min Response Time",
     "Max Response Time",
+    "Average Content Size",
     "Requests/s",
     "Failures/s",
     *(f"{percentile:g}%" for percentile in PERCENTILES),
@@ -37,19 +41,25 @@ Cell = str | int | float | None
 def write(prefix: str, result: Result) -> list[Path]:
     """`prefix_stats.csv`, `prefix_timeline.csv` and `prefix_failures.csv`; the paths written."""
     moments = [field.name for field in attrs.fields(Moment)]
+    stats, timeline, failures = paths(prefix)
     return [
-        _file(f"{prefix}_stats.csv", STATS, _stats(result)),
-        _file(f"{prefix}_timeline.csv", ("Timestamp", *moments), _timeline(result)),
-        _file(f"{prefix}_failures.csv", FAILURES, _failures(result)),
+        _file(stats, STATS, _stats(result)),
+        _file(timeline, ("Timestamp", *moments), _timeline(result)),
+        _file(failures, FAILURES, _failures(result)),
     ]
 
 
-def _file(path: str, heads: Sequence[str], rows: Iterator[Sequence[Cell]]) -> Path:
-    with Path(path).open("w", encoding="utf-8", newline="") as file:
+def paths(prefix: str) -> list[Path]:
+    """The files' names."""
+    return [Path(f"{prefix}_{what}.csv") for what in ("stats", "timeline", "failures")]
+
+
+def _file(path: Path, heads: Sequence[str], rows: Iterator[Sequence[Cell]]) -> Path:
+    with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(heads)
         writer.writerows([_harmless(cell) for cell in row] for row in rows)
-    return Path(path)
+    return path
 
 
 def _harmless(cell: Cell) -> Cell:
@@ -59,25 +69,42 @@ def _harmless(cell: Cell) -> Cell:
 def _stats(result: Result) -> Iterator[Sequence[Cell]]:
     seconds = result.run.duration_s or len(result.timeline) or 1
     acks = result.latencies.get("ack", {})
+    requests = failures = 0
     for event in sorted({*result.asks, *acks}):
         latency = acks.get(event, Latency())
         ask = result.asks.get(event, Asks(sent=latency.count, acked=latency.count))
-        failed = ask.failed + ask.refusals
-        yield _stat("ask", event, ask.sent, failed, latency, seconds, None)
+        count, failed = latency.count or _taken(ask), ask.failed + ask.refusals
+        requests, failures = requests + count, failures + failed
+        yield _stat("ask", event, count, failed, latency, seconds, None)
     for kind in LATENCY_KINDS:
         if kind != "ack":
             for name, latency in sorted(result.latencies.get(kind, {}).items()):
                 delivery = result.delivery if kind in OF_DELIVERY else None
                 yield _stat(kind, name, latency.count, None, latency, seconds, delivery)
+    if result.asks or acks:
+        yield _stat("", "Aggregated", requests, failures, _together(acks.values()), seconds, None)
+
+
+def _taken(ask: Asks) -> int:
+    """How many were acked; of what wants no ack, how many were sent."""
+    return ask.acked if ask.acked or ask.failed or ask.refusals else ask.sent
+
+
+def _together(latencies: Iterable[Latency]) -> Latency:
+    all_of_them = Distribution()
+    for latency in latencies:
+        all_of_them.add(latency.hdr)
+    return all_of_them.latency()
 
 
 def _stat(
     kind: str, name: str, count: int, failed: int | None, latency: Latency, seconds: float, delivery: Delivery | None
 ) -> list[Cell]:
     told = latency.count > 0
-    spread: list[Cell] = [None] * len(PERCENTILES)
+    points: list[Cell] = [None] * (1 + len(PERCENTILES))
     if told:
-        spread = [us / 1000 for us in Distribution.of(latency.hdr).percentiles(PERCENTILES)]
+        points = [us / 1000 for us in Distribution.of(latency.hdr).percentiles((0, *PERCENTILES))]
+    least, *spread = points
     return [
         kind,
         name,
@@ -85,7 +112,9 @@ def _stat(
         failed,
         latency.p50 / 1000 if told else None,
         round(latency.mean / 1000, 3) if told else None,
+        least,
         latency.max / 1000 if told else None,
+        None,  # what one answer weighs is not measured
         round(count / seconds, 3),
         None if failed is None else round(failed / seconds, 3),
         *spread,

@@ -85,9 +85,10 @@ def _rows(result: Result) -> list[dict[str, float | None]]:
 def _lead(result: Result) -> str:
     run = result.run
     polling = f", {run.polling_percent:g} % by polling" if run.polling_percent else ""
+    cut = f" of {clock(run.asked_s)} (cut short)" if run.cut_short else ""
     return (
         f'<p class="lead"><b>{count(run.users)} users</b>, {run.rate:g} more each second{polling}, for '
-        f"<b>{clock(run.duration_s)}</b> against <b>{escape(run.target)}</b> at {escape(run.host)}; "
+        f"<b>{clock(run.duration_s)}</b>{cut} against <b>{escape(run.target)}</b> at {escape(run.host)}; "
         f"{escape(_day(run.started))}</p>"
     )
 

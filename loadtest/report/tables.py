@@ -11,7 +11,7 @@ from loadtest.report.verdict import KINDS, OF_DELIVERY, beside, loss
 
 Latencies = Mapping[str, Mapping[str, Latency]]
 
-COLUMNS = ("p50", "p90", "p99", "p999", "max", "mean")
+COLUMNS = ("p50", "p90", "p95", "p99", "p999", "max", "mean")
 _NOTHING = ("0", MISSING)
 TITLES = {"p999": "p99.9"}
 

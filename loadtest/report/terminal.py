@@ -127,14 +127,14 @@ def summary(result: Result, console: Console | None = None) -> None:
 
 def latencies(measured_latencies: Latencies, delivery: Delivery) -> Table:
     """One row per kind and name; what is missing stands beside the kinds that only count what arrived."""
-    table = _table("Latency", "Name", "count", "p50", "p90", "p99", "p99.9", "max")
+    table = _table("Latency", "Name", "count", "p50", "p90", "p95", "p99", "p99.9", "max")
     for kind, title in KINDS.items():
         for name, latency in sorted(measured_latencies.get(kind, {}).items()):
             if latency.count:
                 told = Text(title)
                 if kind in OF_DELIVERY and beside(delivery):
                     told.append(f" {beside(delivery)}", "red")
-                points = (latency.p50, latency.p90, latency.p99, latency.p999, latency.max)
+                points = (latency.p50, latency.p90, latency.p95, latency.p99, latency.p999, latency.max)
                 _row(table, told, name, count(latency.count), *map(duration, points))
     return table
 

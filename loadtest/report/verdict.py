@@ -41,9 +41,8 @@ class Judgement:
 def judge(result: Result) -> Judgement:
     """An invalid run says nothing about the server, so that comes before anything the server did."""
     if not result.valid:
-        return Judgement(
-            "bad", "Invalid run: these numbers say nothing about the server", tuple(result.invalid_because)
-        )
+        reasons = (*result.invalid_because, *cut_short(result))
+        return Judgement("bad", "Invalid run: these numbers say nothing about the server", reasons)
     failed = [f"{condition.text}: measured {measured(condition)}" for condition in result.conditions if condition.holds]
     held_up = crowded(result)
     trouble = (
@@ -51,22 +50,31 @@ def judge(result: Result) -> Judgement:
         *(regression.text for regression in result.regressions),
         *troubles(result.delivery),
         *failures(result),
+        *refused_throughout(result),
+        *cut_short(result),
         *held_up,
+        *result.notes,
     )
     if failed:
         of = f"{len(failed)} of {_conditions(len(result.conditions))} did not pass"
         return Judgement("bad", f"Failed: {of}", (*failed, *trouble))
     if result.failures:
-        return Judgement("bad", "Failed: the scenario's own check found something wrong", trouble)
+        return Judgement("bad", "Failed: something was found wrong", trouble)
     if result.regressions:
         return Judgement("bad", "Failed: worse than the baseline", trouble)
-    if trouble:
-        but = "not everything arrived as it should" if troubles(result.delivery) else "something failed"
-        but = but if troubles(result.delivery) or failures(result) else "on a crowded machine"
+    buts = (
+        ("not everything arrived as it should", troubles(result.delivery)),
+        ("something failed", failures(result)),
+        ("nothing of some kind was ever taken", refused_throughout(result)),
+        ("cut short", cut_short(result)),
+        ("on a crowded machine", held_up),
+    )
+    but = next((words for words, why in buts if why), "")
+    if but:
         return Judgement("warn", f"Valid run, but {but}", trouble)
     held = f"; {_conditions(len(result.conditions))} passed" if result.conditions else ""
     arrived = "everything arrived, once and in order" if result.delivery.expected else "nothing was to be delivered"
-    return Judgement("good", f"Valid run: {arrived}{held}")
+    return Judgement("good", f"Valid run: {arrived}{held}", trouble)
 
 
 def measured(condition: Condition) -> str:
@@ -100,6 +108,21 @@ def failures(result: Result) -> list[str]:
     }
     told = ", ".join(f"{name} {count(n)}" for name, n in sorted(failed.items(), key=lambda item: -item[1]))
     return [f"{count(sum(failed.values()))} failed: {told}"] if failed else []
+
+
+def refused_throughout(result: Result) -> list[str]:
+    """Events of which no ask was ever taken: whatever they were to load was not loaded."""
+    return [
+        f"every {event} was refused: {', '.join(sorted(ask.refused))}"
+        for event, ask in sorted(result.asks.items())
+        if ask.refusals and ask.refusals == ask.sent
+    ]
+
+
+def cut_short(result: Result) -> list[str]:
+    """That somebody stopped it before its time."""
+    run = result.run
+    return [f"cut short after {run.duration_s:.0f} s of {run.asked_s:g} s"] if run.cut_short else []
 
 
 def crowded(result: Result) -> list[str]:

@@ -37,10 +37,10 @@ from loadtest.stage import Stage
 from loadtest.user import User, on, task
 
 OPTIONS = [
-    Option("sessions", 0, "how many sessions; 0: as many as sizes of 200 to 500 make"),
-    Option("pace", 1.0, "how lively people are; 2 is twice as much of everything"),
-    Option("poll-every", 600.0, "seconds from one poll of a session to the next, on average"),
-    Option("poll-votes", 50.0, "share of a session that votes in a poll, in %"),
+    Option("sessions", 0, "how many sessions; 0: as many as sizes of 200 to 500 make", least=0),
+    Option("pace", 1.0, "how lively people are; 2 is twice as much of everything", least=0.01),
+    Option("poll-every", 600.0, "seconds from one poll of a session to the next, on average", least=1),
+    Option("poll-votes", 50.0, "share of a session that votes in a poll, in %", least=0, most=100),
 ]
 NEEDS = frozenset({"chat", "polls", "reactions", "recovery", "qa", "dms", "dashboard"})
 

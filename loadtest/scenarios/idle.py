@@ -10,7 +10,7 @@ from loadtest.options import Option
 from loadtest.stage import Stage
 from loadtest.user import User
 
-OPTIONS = [Option("sessions", 1, "sessions that people are spread over")]
+OPTIONS = [Option("sessions", 1, "sessions that people are spread over", least=1)]
 NEEDS: frozenset[str] = frozenset()
 
 

@@ -24,14 +24,14 @@ from loadtest.stage import Stage
 from loadtest.user import User, task
 
 OPTIONS = [
-    Option("at", 5.0, "seconds into the run at which the first storm begins"),
-    Option("every", 30.0, "seconds from one storm to the next"),
-    Option("window", 10.0, "seconds within which everybody is cut off once"),
-    Option("away", 2.0, "most seconds that somebody stays away"),
-    Option("again", 20.0, "share that is cut off again while coming back, in %"),
-    Option("silent", 50.0, "share of the cuts that the server is not told of, in %"),
-    Option("size", 250, "people in a session"),
-    Option("talk", 10.0, "seconds from one message of a talker to the next"),
+    Option("at", 5.0, "seconds into the run at which the first storm begins", least=0),
+    Option("every", 30.0, "seconds from one storm to the next", least=1),
+    Option("window", 10.0, "seconds within which everybody is cut off once", least=0),
+    Option("away", 2.0, "most seconds that somebody stays away", least=0),
+    Option("again", 20.0, "share that is cut off again while coming back, in %", least=0, most=100),
+    Option("silent", 50.0, "share of the cuts that the server is not told of, in %", least=0, most=100),
+    Option("size", 250, "people in a session", least=1),
+    Option("talk", 10.0, "seconds from one message of a talker to the next", least=0.01),
 ]
 NEEDS = frozenset({"chat", "recovery"})
 NS_PER_S = 1_000_000_000
@@ -120,5 +120,7 @@ async def at_end(stage: Stage) -> None:
         stage.fail("no storm: -t must be longer than -o at")
     if refused:
         stage.fail(f"{refused} were not recovered though they were cut off once only; {cuts} were cut off in all")
+    if cuts and not totals.get("replayed"):
+        stage.fail("nobody missed anything, so no replay was tested: more users (1 in 50 talks), or a smaller -o talk")
     if recovered + anew + refused < cuts:
         stage.fail(f"{cuts - recovered - anew - refused} of {cuts} did not come back")

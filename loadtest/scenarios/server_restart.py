@@ -19,17 +19,17 @@ import signal
 
 import trio
 
-from loadtest.options import Option
+from loadtest.options import Option, Options
 from loadtest.stage import Stage
 from loadtest.user import User, task
 
 OPTIONS = [
     Option("server-command", "", "shell command that restarts the server"),
-    Option("restart-pid", 0, "process to be stopped, which a supervisor starts again"),
+    Option("restart-pid", 0, "process to be stopped, which a supervisor starts again", least=0),
     Option("kill", False, "stop it with SIGKILL, not SIGTERM"),
-    Option("at", 5.0, "seconds from the operator's arrival to the restart"),
-    Option("size", 100, "people in a session"),
-    Option("talk", 10.0, "seconds from one message of an attendee to the next"),
+    Option("at", 5.0, "seconds from the operator's arrival to the restart", least=0),
+    Option("size", 100, "people in a session", least=1),
+    Option("talk", 10.0, "seconds from one message of an attendee to the next", least=0.01),
 ]
 NEEDS = frozenset({"chat", "recovery", "restart"})
 COMMAND_DEADLINE_S = 60.0
@@ -75,9 +75,9 @@ class Attendee(User):
         await self.say("Still there?")
 
 
-async def at_start(stage: Stage) -> None:
+def check(options: Options) -> None:
     """Without a way to restart the server there is nothing to see."""
-    if not (stage.options.text("server-command") or stage.options.number("restart-pid")):
+    if not (options.text("server-command") or options.number("restart-pid")):
         raise ValueError("say how to restart the server: -o server-command='...' or -o restart-pid=...")
 
 

@@ -16,10 +16,10 @@ from loadtest.stage import Stage
 from loadtest.user import User, on, task
 
 OPTIONS = [
-    Option("p99-ms", 250, "what the readers' 99th percentile must hold, in milliseconds"),
-    Option("talk", 10.0, "seconds from one message of a reader to the next"),
-    Option("text", 900, "length of a message in characters, at most 950"),
-    Option("size", 500, "people in a session"),
+    Option("p99-ms", 250, "what the readers' 99th percentile must hold, in milliseconds", least=1),
+    Option("talk", 10.0, "seconds from one message of a reader to the next", least=0.01),
+    Option("text", 900, "length of a message in characters", least=0, most=950),
+    Option("size", 500, "people in a session", least=1),
 ]
 NEEDS = frozenset({"chat"})
 NS_PER_MS = 1_000_000

@@ -21,9 +21,9 @@ from loadtest.user import User, task
 
 OPTIONS = [
     *conference.OPTIONS,
-    Option("look", 10.0, "seconds from one look at the server's /metrics to the next"),
-    Option("settle", 25.0, "first part of the run that does not count, in %"),
-    Option("growth", 5.0, "how much memory, files or tasks may grow, in %"),
+    Option("look", 10.0, "seconds from one look at the server's /metrics to the next", least=0.1),
+    Option("settle", 25.0, "first part of the run that does not count, in %", least=0, most=99),
+    Option("growth", 5.0, "how much memory, files or tasks may grow, in %", least=0),
 ]
 NEEDS = conference.NEEDS
 SHAPE = Soak()

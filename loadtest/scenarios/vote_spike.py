@@ -19,9 +19,9 @@ from loadtest.stage import Stage
 from loadtest.user import User, on
 
 OPTIONS = [
-    Option("at", 5.0, "seconds from the speaker's arrival to the opening of the poll"),
-    Option("window", 2.0, "seconds within which everybody votes"),
-    Option("choices", 4, "options of the poll, 2 to 50"),
+    Option("at", 5.0, "seconds from the speaker's arrival to the opening of the poll", least=0),
+    Option("window", 2.0, "seconds within which everybody votes", least=0),
+    Option("choices", 4, "options of the poll", least=2, most=50),
 ]
 NEEDS = frozenset({"polls"})
 NS_PER_S = 1_000_000_000
@@ -109,7 +109,9 @@ async def at_end(stage: Stage) -> None:
     voters = totals.get("acked.session.join", 0) - Speaker.fixed_count
     if sent != acked:
         stage.fail(f"{sent} votes were sent and {acked} acked")
-    if acked < voters:
+    if not acked:
+        stage.fail("nobody voted: it takes two users, and a -t longer than -o at plus -o window")
+    elif acked < voters:
         stage.fail(f"{acked} of {voters} voted; is -t longer than -o at plus -o window?")
     async with stage.guest(Teller) as teller:
         with trio.move_on_after(TALLY_DEADLINE_S):

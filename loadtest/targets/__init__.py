@@ -63,6 +63,7 @@ class Target(ABC):
     supports: ClassVar[frozenset[str]]
     namespace: ClassVar[str] = "/events"
     traced_event: ClassVar[str] = "chat.message.new"
+    refusal_event: ClassVar[str] = ""  # pushed to whom the server lets in only to show them out; "": there is none
 
     def __init__(self, secret: str = DEVELOPMENT_SECRET) -> None:
         self._secret = secret
@@ -79,6 +80,10 @@ class Target(ABC):
     @abstractmethod
     def outcome(self, args: Sequence[object]) -> Outcome:
         """What an ack with these arguments says."""
+
+    def refusal(self, args: Sequence[object]) -> str:
+        """What `refusal_event` with these arguments says, in words."""
+        return str(args[0]) if args else self.refusal_event
 
     @abstractmethod
     def chat_frame_bytes(self, session: str, text: str) -> int:

@@ -25,6 +25,12 @@ class Adapter(Target):
         {"chat", "polls", "reactions", "recovery", "restart", "qa", "dms", "dashboard"}
     )
 
+    refusal_event: ClassVar[str] = "systemError"
+
+    def refusal(self, args: Sequence[object]) -> str:
+        told = args[0] if args and isinstance(args[0], dict) else {}
+        return f"{told.get('message', self.refusal_event)} ({told.get('reason', 'no reason given')})"
+
     def join(self, session: str) -> tuple[str, dict[str, object]]:
         return "session.join", {"sessionId": session}
 

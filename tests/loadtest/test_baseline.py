@@ -1,7 +1,9 @@
 """`--baseline`."""
 
-from loadtest.measure.baseline import compare
-from loadtest.measure.result import Delivery, Latency, Result
+from typing import Any
+
+from loadtest.measure.baseline import compare, differences
+from loadtest.measure.result import Delivery, Latency, Result, RunInfo
 
 
 def run(p50: int, p99: int, *, lost: int = 0, count: int = 1000, failed: int = 0) -> Result:
@@ -28,9 +30,22 @@ def test_slower_than_allowed_is_listed_with_both_figures() -> None:
     assert worse.text == "fanout[x].p99: 50.0 ms before, 60.0 ms now (+20 %)"
 
 
-def test_a_few_microseconds_or_samples_are_no_regression() -> None:
+def test_a_few_microseconds_are_no_regression_and_too_few_samples_are_no_comparison() -> None:
     assert names(run(150, 300), run(50, 120)) == []
-    assert names(run(10_000, 90_000, count=20), run(10_000, 50_000)) == []
+    (worse,) = compare(run(10_000, 90_000, count=20), run(10_000, 50_000), 10)
+    assert (worse.name, worse.text) == ("baseline", "nothing to compare: no latency has 100 samples in both runs")
+
+
+def test_another_crowd_host_or_seed_than_before_is_told() -> None:
+    def made(valid: bool = True, **info: Any) -> Result:
+        return Result(run=RunInfo(**info), valid=valid)
+
+    now = made(users=10, host="http://a")
+    assert differences(now, made(users=10, host="http://a")) == []
+    assert differences(now, made(users=20, host="http://b")) == [
+        "the baseline was made with users 20, now 10; host http://b, now http://a"
+    ]
+    assert differences(now, made(False, users=10, host="http://a")) == ["the baseline is itself an invalid run"]
 
 
 def test_a_first_loss_is_a_regression_whatever_is_allowed() -> None:

@@ -174,3 +174,14 @@ def test_owed_is_what_any_process_still_waits_for() -> None:
     two.gauge("under_way", 0)
     tell(book, (one, two), 3)
     assert not book.owed()
+
+
+def test_what_was_replayed_is_among_the_totals_that_scenarios_see() -> None:
+    one, _, book = two_processes()
+    member = one.ledger.joined("main", 1, 0)
+    member.heard(7, S, S + 1_000)
+    member.cut(2 * S)
+    member.resumed(True, 5 * S)
+    member.heard(8, 3 * S, 5 * S)
+    tell(book, (one,), 6)
+    assert book.totals()["replayed"] == 1

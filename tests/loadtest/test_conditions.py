@@ -19,6 +19,7 @@ RESULT = Result(
         ("fanout.p99>100ms", 150_000, True),
         ("fanout[b].p99 > 100ms", 90_000, False),
         ("fanout.p50 < 800us", 700, True),
+        ("fanout.p95 > 1ms", 0, False),
         ("fanout > 0.2s", 150_000, False),
         ("fanout.count < 100", 12, True),
         ("ack.count == 0", 0, True),
@@ -39,6 +40,17 @@ def test_a_condition_is_judged(text: str, value: float | None, holds: bool) -> N
     (verdict,) = apply(RESULT, [parse(text)]).conditions
     assert (verdict.text, verdict.holds) == (text, holds)
     assert verdict.value == pytest.approx(value)
+
+
+def test_a_share_of_nothing_was_not_measured_but_nothing_was_lost_of_it() -> None:
+    delivery, lost = apply(Result(), [parse("delivery<100%"), parse("lost>0")]).conditions
+    assert (delivery.value, delivery.holds) == (None, True)
+    assert (lost.value, lost.holds) == (0, False)
+
+
+def test_who_was_away_and_what_was_not_answered_can_be_named() -> None:
+    result = Result(counters={"absent": 2, "unanswered": 1})
+    assert [parse(text).judge(result).holds for text in ("absent>1", "absent>2", "unanswered>0")] == [True, False, True]
 
 
 def test_a_server_nobody_looked_at_cannot_keep_its_limit() -> None:

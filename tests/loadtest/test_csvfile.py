@@ -35,7 +35,30 @@ def test_stats_have_a_row_for_every_ask_and_every_latency(tmp_path: Path) -> Non
     assert float(chat["50%"]) <= float(chat["99%"]) <= float(chat["100%"])
     assert chat["99%"] == str(sample.sample().latencies["ack"]["chat.message.send"].p99 / 1_000)
     assert named["fanout", "chat.message.new"]["Delivered %"] == "100.0"
-    assert {kind for kind, _ in named} == {"ask", "fanout", "last", "connect", "join", "recovery"}
+    assert {kind for kind, _ in named} == {"ask", "fanout", "last", "connect", "join", "recovery", ""}
+
+
+def test_count_and_percentiles_of_an_ask_are_of_the_same_thing_and_the_last_row_is_of_all_asks(tmp_path: Path) -> None:
+    stats, _, _ = written(tmp_path, sample.sample())
+    acks = sample.sample().latencies["ack"]
+    counted = {row["Name"]: int(row["Request Count"]) for row in stats if row["Type"] == "ask"}
+    assert {name: counted[name] for name in acks} == {name: latency.count for name, latency in acks.items()}
+    last = stats[-1]
+    assert (last["Type"], last["Name"], int(last["Request Count"])) == ("", "Aggregated", sum(counted.values()))
+    assert int(last["Failure Count"]) == sum(int(row["Failure Count"]) for row in stats if row["Type"] == "ask")
+    assert float(last["Max Response Time"]) == max(latency.max for latency in acks.values()) / 1_000
+    assert 0 < float(last["Min Response Time"]) <= float(last["50%"])
+
+
+LOCUSTS = (
+    "Type,Name,Request Count,Failure Count,Median Response Time,Average Response Time,Min Response Time,"
+    "Max Response Time,Average Content Size,Requests/s,Failures/s,50%,66%,75%,80%,90%,95%,98%,99%,99.9%,99.99%,100%"
+)
+
+
+def test_the_columns_are_locusts(tmp_path: Path) -> None:
+    stats, _, _ = written(tmp_path, sample.sample())
+    assert list(stats[0])[:-1] == LOCUSTS.split(",")
 
 
 def test_an_ask_without_a_measured_answer_has_empty_latencies(tmp_path: Path) -> None:

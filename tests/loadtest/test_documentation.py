@@ -34,7 +34,7 @@ SHELL = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CONDITIONS = re.compile(r"is what must \*not\* be true:\n\n```\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SCENARIO, ADAPTER = "qa_hour.py", "acme.py"
 STARTS = (".venv/bin/python -m loadtest run ", "load ")
-SHELL_VALUES = {"$URL": "http://127.0.0.1:3002", "$(pgrep -nf 'livehub serve --config config/dev.toml')": "4711"}
+SHELL_VALUES = {"$URL": "http://127.0.0.1:3002", "$(cat var/livehub/livehub.lock)": "4711"}
 RUN_DEADLINE_S = 60
 
 

@@ -41,6 +41,27 @@ def test_a_bad_value_is_refused_with_what_would_be_right(given: str, told: str) 
         parsed(DECLARED, [given])
 
 
+@pytest.mark.parametrize(
+    ("option", "given", "allowed"),
+    [
+        (Option("n", 1, "", least=1), "0", "1 or more"),
+        (Option("n", 1.0, "", least=0.01), "0", "0.01 or more"),
+        (Option("n", 1, "", most=9), "10", "at most 9"),
+        (Option("n", 1, "", least=0, most=100), "-1", "from 0 to 100"),
+        (Option("n", 1.0, ""), "nan", "a finite number"),
+        (Option("n", 1.0, "", least=0), "inf", "0 or more"),
+    ],
+)
+def test_a_value_out_of_bounds_is_refused_with_what_is_allowed(option: Option, given: str, allowed: str) -> None:
+    with pytest.raises(ValueError, match=f"^-o n={given}: it must be {allowed}$"):
+        parsed([option], [f"n={given}"])
+
+
+def test_the_bounds_themselves_are_allowed() -> None:
+    options = [Option("n", 1, "", least=0, most=100)]
+    assert [parsed(options, [f"n={given}"]).number("n") for given in (0, 100)] == [0, 100]
+
+
 def test_get_falls_back_when_there_is_no_value_of_that_type() -> None:
     options = Options({"rate": 3, "room": "main"})
     assert options.get("rate", 1.5) == 3.0

@@ -2,42 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import textwrap
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from loadtest.runner import shape_of
-from loadtest.scenario import Scenario
+from loadtest.scenario import Scenario, shape_of
 from loadtest.shapes import LoadShape, Spike
-from tests.harness import ROOT, SECRET, Server, free_port
-from tests.loadtest.patient import PATIENT
-
-RUN_DEADLINE_S = 60.0
-CHAT = '''
-"""Everybody chats."""
-from loadtest.user import User, between, on, task
-
-class Talker(User):
-    wait_time = between(0.2, 0.4)
-
-    async def on_start(self) -> None:
-        await self.connect()
-        await self.join("chat")
-
-    @task
-    async def talk(self) -> None:
-        await self.say("hello")
-'''
+from tests.harness import Server, free_port
+from tests.loadtest.runs import CHAT, SPOKEN, Runs
 
 
 @pytest.fixture(scope="module")
@@ -45,60 +23,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One for all runs."""
     with Server(tmp_path_factory.mktemp("server")) as server:
         yield server
-
-
-class Run:
-    """A run that is under way, as a process."""
-
-    def __init__(self, command: list[str], results: Path) -> None:
-        self._results = results
-        self._heard = ""
-        self._process = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
-        )
-        self._watchdog = threading.Timer(RUN_DEADLINE_S, self._process.kill)
-        self._watchdog.start()
-
-    def says(self, pattern: str) -> re.Match[str]:
-        """Wait until it says something like this on standard error, where scenarios print, too."""
-        assert self._process.stderr is not None
-        for line in self._process.stderr:
-            self._heard += line
-            if found := re.search(pattern, line):
-                return found
-        raise AssertionError(f"it never said {pattern}, but\n{self._heard}")
-
-    def interrupt(self) -> None:
-        """Ctrl-C."""
-        os.kill(self._process.pid, signal.SIGINT)
-
-    def end(self, code: int) -> tuple[dict[str, Any], str]:
-        """Wait for it: the result, and what it said."""
-        with self._process:
-            output, errors = self._process.communicate()
-        self._watchdog.cancel()
-        said = output + self._heard + errors
-        assert self._process.returncode == code, said
-        return json.loads(self._results.read_bytes()), said
-
-
-class Runs:
-    """Starts runs of a scenario written for the test."""
-
-    def __init__(self, folder: Path, url: str) -> None:
-        self.folder, self.url = folder, url
-
-    def start(self, scenario: str, *arguments: str) -> Run:
-        """Start one; results go to files."""
-        (self.folder / "mine.py").write_text(textwrap.dedent(scenario))
-        results = self.folder / "result.json"
-        command = [sys.executable, "-m", "loadtest", "run", str(self.folder / "mine.py"), "--host", self.url]
-        command += ["--secret", SECRET, "--headless", "--json", str(results), *PATIENT, *arguments]
-        return Run(command, results)
-
-    def run(self, scenario: str, *arguments: str, code: int) -> tuple[dict[str, Any], str]:
-        """Start one and wait."""
-        return self.start(scenario, *arguments).end(code)
 
 
 @pytest.fixture
@@ -201,6 +125,7 @@ def test_a_second_ctrl_c_breaks_the_run_off(runs: Runs) -> None:
             wait_time = constant(0.1)
             @task
             async def hang(self) -> None:
+                await self.drop()  # on its way, as far as anybody knows
                 print("hangs", flush=True)
                 await trio.sleep_forever()
     """
@@ -235,9 +160,28 @@ def test_users_who_cannot_connect_are_counted_and_try_again_and_the_run_says_not
     nobody = Runs(tmp_path, f"http://127.0.0.1:{free_port()}")
     result, said = nobody.run(CHAT, "-u", "4", "-r", "9", "-t", "1s", code=2)
     assert result["counters"]["failed.connect"] >= 4
-    assert result["invalid_because"] == [f"nobody could connect to {nobody.url}"]
+    (why,) = result["invalid_because"]
+    assert why.startswith(f"nobody could connect to {nobody.url}: ")
+    assert "refused" in why
+    assert result["failures"][0].startswith("4 of 4 users never connected: ")
     assert "connect failed" in said
     assert "no metrics" in said
+
+
+def test_a_run_that_is_cut_short_says_so(runs: Runs) -> None:
+    run = runs.start(CHAT + SPOKEN, "-u", "2", "-r", "20", "-t", "60s", "--html", str(runs.folder / "r.html"))
+    run.says("said hello")
+    run.interrupt()
+    result, said = run.end(code=0)
+    assert (result["run"]["cut_short"], result["run"]["asked_s"]) == (True, 60)
+    assert re.search(r"cut short after \d s of 60 s", said)
+    assert "cut short after" in (runs.folder / "r.html").read_text()
+
+
+def test_a_scenario_may_import_what_lies_beside_it(runs: Runs) -> None:
+    (runs.folder / "beside_mine.py").write_text('ROOM = "chat"\n')
+    result, _ = runs.run("from beside_mine import ROOM\n" + CHAT, "-u", "2", "-r", "20", "-t", "1s", code=0)
+    assert result["counters"]["users.connected"] == 2
 
 
 def test_a_scenario_that_cannot_be_prepared_is_not_run(runs: Runs) -> None:
@@ -291,12 +235,10 @@ def test_a_drain_waits_for_what_is_owed_and_no_longer(runs: Runs) -> None:
                 await self.connect()
                 await self.join("chat")
                 self.connection.pause()
-            @task
-            async def sleep(self) -> None:
-                while not self.stage.stopping:
-                    await trio.sleep(0.01)
                 self._nursery.start_soon(self.wake)
             async def wake(self) -> None:
+                while not self.stage.stopping:
+                    await trio.sleep(0.01)
                 await trio.sleep(SLEEP_S)
                 self.connection.resume()
     """)

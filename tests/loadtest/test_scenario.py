@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -89,6 +90,17 @@ def test_a_file_that_is_no_scenario_is_refused_with_the_reason(tmp_path: Path, t
     path.write_text(text)
     with pytest.raises(ScenarioTrouble, match=told):
         load(str(path))
+
+
+def test_a_file_may_import_what_lies_beside_it_and_the_path_is_as_before(tmp_path: Path) -> None:
+    (tmp_path / "helper_of_mine.py").write_text("WEIGHT = 3\n")
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "import helper_of_mine\nfrom loadtest.user import User\nclass Mine(User):\n    weight = helper_of_mine.WEIGHT\n"
+    )
+    before = list(sys.path)
+    assert load(str(path)).classes[0].weight == 3
+    assert sys.path == before
 
 
 def test_an_unknown_name_is_refused_with_those_there_are() -> None:

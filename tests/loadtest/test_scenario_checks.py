@@ -114,17 +114,51 @@ async def test_reactions_must_add_up(counted: int, sent: int, found: bool, autoj
 
 
 @pytest.mark.parametrize("rate", ["0", "5"])
-async def test_reactions_that_a_server_may_drop_are_not_offered(rate: str) -> None:
-    with pytest.raises(ValueError, match="-o rate"):
-        await reaction_storm.at_start(cast(Any, stage_of(reaction_storm, {}, f"rate={rate}")))
+def test_reactions_that_a_server_may_drop_are_not_offered(rate: str) -> None:
+    with pytest.raises(ValueError, match=f"-o rate={rate}: it must be from 0.1 to 4"):
+        parsed(reaction_storm.OPTIONS, [f"rate={rate}"])
+
+
+async def test_a_storm_without_reactions_has_tested_nothing(autojump_clock: MockClock) -> None:
+    assert "nobody reacted" in (await failures(reaction_storm, stage_of(reaction_storm, {})))[0]
+
+
+async def test_a_poll_without_votes_has_tested_nothing() -> None:
+    nobody: dict[str, int] = {"acked.session.join": 1}
+    stage = stage_of(vote_spike, nobody)
+    poll = {"id": "p", "options": [{"id": "a", "voteCount": 0}]}
+    pushing(stage, "session.join", "session.snapshot", {"activePoll": {"poll": poll}})
+    (told,) = await failures(vote_spike, stage)
+    assert "nobody voted" in told
+
+
+@pytest.mark.parametrize(
+    ("scenario", "given"),
+    [
+        (idle, "sessions=0"),
+        (reconnect_storm, "again=101"),
+        (reconnect_storm, "silent=-1"),
+        (reconnect_storm, "talk=0"),
+        (reconnect_storm, "every=0"),
+        (slow_readers, "text=951"),
+        (vote_spike, "choices=1"),
+        (conference, "pace=nan"),
+        (soak, "look=0"),
+        (server_restart, "size=0"),
+    ],
+)
+def test_options_have_bounds(scenario: ModuleType, given: str) -> None:
+    with pytest.raises(ValueError, match=f"-o {given}: it must be "):
+        parsed(scenario.OPTIONS, [given])
 
 
 @pytest.mark.parametrize(
     ("totals", "found"),
     [
-        ({"storm.cuts": 9, "storm.recovered": 8, "storm.anew": 1}, ""),
-        ({"storm.cuts": 9, "storm.recovered": 8, "storm.refused": 1}, "1 were not recovered"),
-        ({"storm.cuts": 9, "storm.recovered": 7, "storm.anew": 1}, "1 of 9 did not come back"),
+        ({"storm.cuts": 9, "storm.recovered": 8, "storm.anew": 1, "replayed": 5}, ""),
+        ({"storm.cuts": 9, "storm.recovered": 8, "storm.anew": 1}, "no replay was tested"),
+        ({"storm.cuts": 9, "storm.recovered": 8, "storm.refused": 1, "replayed": 5}, "1 were not recovered"),
+        ({"storm.cuts": 9, "storm.recovered": 7, "storm.anew": 1, "replayed": 5}, "1 of 9 did not come back"),
         ({}, "no storm"),
     ],
 )
@@ -262,10 +296,10 @@ async def test_a_soak_that_is_too_short_says_so() -> None:
     assert "run it for longer" in told
 
 
-async def test_a_restart_must_be_told_how() -> None:
+def test_a_restart_must_be_told_how() -> None:
     with pytest.raises(ValueError, match="-o server-command"):
-        await server_restart.at_start(cast(Any, stage_of(server_restart, {})))
-    await server_restart.at_start(cast(Any, stage_of(server_restart, {}, "restart-pid=4711")))
+        server_restart.check(parsed(server_restart.OPTIONS, []))
+    server_restart.check(parsed(server_restart.OPTIONS, ["restart-pid=4711"]))
 
 
 async def test_nobody_reacts_more_often_than_a_burst_takes(autojump_clock: MockClock) -> None:

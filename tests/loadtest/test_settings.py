@@ -15,7 +15,7 @@ def test_times_are_locusts(text: str, expected: float) -> None:
     assert seconds(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "soon", "5x", "-3s", "m"])
+@pytest.mark.parametrize("text", ["", "soon", "5x", "-3s", "m", "1h30", "5m30"])
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no time"):
         seconds(text)

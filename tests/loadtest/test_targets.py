@@ -109,6 +109,13 @@ def test_a_refusal_is_counted_by_the_name_of_its_status(status: int, code: str) 
     assert target("livehub").outcome([refused]).code == code
 
 
+def test_a_refusal_after_the_door_is_told_in_the_servers_words() -> None:
+    livehub = target("livehub")
+    assert livehub.refusal_event == "systemError"
+    assert livehub.refusal([{"message": "No", "reason": "token_invalid"}]) == "No (token_invalid)"
+    assert livehub.refusal([]) == "systemError (no reason given)"
+
+
 def test_a_join_succeeded_when_its_ack_says_so() -> None:
     assert target("livehub").joined_ok([{"success": True, "sessionId": "hall"}])
     assert not target("livehub").joined_ok([{"success": False, "error": {"message": "No", "statusCode": 404}}])

@@ -11,8 +11,9 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from loadtest.client import ConnectFailed
 from loadtest.measure.trace import find_trace, trace
-from loadtest.user import User, on
+from loadtest.user import SERVER_SAID_GOODBYE, User, on
 from tests.loadtest.doubles import FAILED, NOT_YOU, REFUSED, StageDouble, now_ns
 
 NS_PER_MS = 1_000_000
@@ -84,6 +85,45 @@ async def test_connect_is_measured_over_all_tries_and_each_failure_is_counted(au
     assert stage.counts["connects"] == 1
     [us] = stage.latencies("connect")
     assert 1_500_000 <= us <= 4_500_000  # 1 s and 2 s, each half as much more or less
+
+
+REFUSAL = ("systemError", b'42/events,["systemError",{"message":"No","reason":"token_invalid"}]')
+
+
+async def test_what_is_said_before_the_answer_to_connect_is_why_there_was_none(autojump_clock: MockClock) -> None:
+    stage = StageDouble()
+    stage.replay, stage.openings = [REFUSAL], iter([ConnectFailed("server disconnect"), None])
+    async with trio.open_nursery() as nursery:
+        user = Attendee(stage, 7, nursery)
+        await user.connect()
+    assert stage.counts["refused.connect.No (token_invalid)"] == 1
+    assert stage.counts["failed.connect"] == 0
+    assert stage.counts["users.connected"] == 1
+
+
+async def test_whoever_is_shown_out_with_a_refusal_was_never_in(autojump_clock: MockClock) -> None:
+    stage = StageDouble()
+    async with trio.open_nursery() as nursery:
+        user = Attendee(stage, 7, nursery)
+        await user.connect()
+        user.heard_frame(*REFUSAL)
+        user.lost(SERVER_SAID_GOODBYE)
+        await trio.sleep(60)
+        stage.users[7] = user
+        stage.count_the_end()
+    assert stage.counts["refused.connect.No (token_invalid)"] == 1
+    assert stage.counts["users.connected"] == stage.counts["absent"] == stage.connected == 0
+    assert stage.counts["users.never_connected"] == 1
+
+
+async def test_whoever_is_shown_out_later_was_in_and_is_absent(autojump_clock: MockClock) -> None:
+    stage = StageDouble()
+    async with seated(stage) as user:
+        stage.users[7] = user
+        user.heard_frame(*REFUSAL)
+        user.lost(SERVER_SAID_GOODBYE)
+        stage.count_the_end()
+    assert stage.counts["users.connected"] == stage.counts["absent"] == 1
 
 
 async def test_tries_to_connect_slow_down_as_those_of_stock_clients(autojump_clock: MockClock) -> None:

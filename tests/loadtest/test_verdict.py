@@ -2,7 +2,7 @@
 
 import attrs
 
-from loadtest.measure.result import Delivery, Regression, Result
+from loadtest.measure.result import Asks, Delivery, Regression, Result
 from loadtest.report.verdict import beside, judge, loss, troubles
 from tests.loadtest import sample
 
@@ -57,6 +57,27 @@ def test_a_server_that_waited_for_its_core_is_a_warning() -> None:
 def test_a_run_with_nothing_to_hold_against_it_is_good() -> None:
     assert judge(sample.sample(10)).level == "good"
     assert judge(Result()).headline == "Valid run: nothing was to be delivered"
+
+
+def test_a_run_that_was_cut_short_says_so_whatever_it_came_to() -> None:
+    whole = sample.sample(10)
+    short = attrs.evolve(whole, run=attrs.evolve(whole.run, duration_s=12.3, asked_s=60.0, cut_short=True))
+    judgement = judge(short)
+    assert (judgement.level, judgement.headline) == ("warn", "Valid run, but cut short")
+    assert judgement.reasons == ("cut short after 12 s of 60 s",)
+    assert judge(attrs.evolve(short, valid=False)).reasons == judgement.reasons
+
+
+def test_an_event_of_which_every_ask_was_refused_is_a_warning() -> None:
+    whole = sample.sample(10)
+    asks = {"x": Asks(sent=9, refused={"rate_limited": 9}), "y": Asks(sent=9, acked=1, refused={"rate_limited": 8})}
+    judgement = judge(attrs.evolve(whole, asks=asks))
+    assert (judgement.level, judgement.reasons) == ("warn", ("every x was refused: rate_limited",))
+
+
+def test_a_note_is_told_and_changes_nothing() -> None:
+    judgement = judge(attrs.evolve(sample.sample(10), notes=["the baseline was made with users 7, now 8"]))
+    assert (judgement.level, judgement.reasons) == ("good", ("the baseline was made with users 7, now 8",))
 
 
 def test_loss_is_told_whenever_anything_is_lost_even_if_the_share_rounds_to_100() -> None:

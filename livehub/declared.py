@@ -24,6 +24,10 @@ class Seating(Enum):
     FREE = "free"  # anybody, also without a connection
 
 
+MOVES = (Seating.TAKES, Seating.LEAVES)
+"""What changes a seat."""
+
+
 class Key(Enum):
     """Whether a command takes an idempotency key."""
 

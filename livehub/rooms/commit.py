@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import orjson
@@ -70,6 +70,10 @@ class Written:
     welcome: Sequence[tuple[str, Any]] = ()
     entry: Entry | None = None
 
+    def aside(self) -> Ask[None]:
+        """The same ask, for who answers it besides: ids drawn for it must not be those of the command."""
+        return replace(self.ask, payload=None, seed=(self.ask.seed + 1) % (1 << 128))
+
     def tells(self) -> list[TellRecord]:
         """Word for other rooms."""
         return [
@@ -96,7 +100,10 @@ def write(written: Written, tenure: Tenure, store: Store) -> Entry | None:
     """The log entry of an ask, or None when there is nothing to write."""
     request, state = written.request, written.state
     performed, ask = written.performed, written.ask
-    lines = [_line(fact, state) for fact in performed.facts if fact.kept]
+    lines = []
+    for fact in performed.facts:  # no comprehension, which is a function of its own for what is mostly one fact
+        if fact.kept:
+            lines.append(_line(fact, state))
     if not (lines or performed.effects or written.taken or written.left or (request and _settles(request))):
         return None  # as nearly all reactions: no entry is made to find that out
     entry = Entry(tenure, state.name, ask.at_ms, lambda _: None, lines, seq=store.next_seq)
@@ -126,7 +133,7 @@ def publish(hub: Hub, written: Written) -> None:
     state, performed = written.state, written.performed
     seq = written.entry.seq if written.entry is not None else 0
     for fact in performed.facts:
-        audiences = state.audiences(fact.to)
+        audiences = state.audiences(fact.to) if fact.to else ()
         if fact.kept:
             if audiences:
                 published = Published(seq, state.name, written.ask.at_ms, audiences, fact.kind, fact.data)

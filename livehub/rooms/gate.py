@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import trio
 
+from livehub.declared import MOVES
 from livehub.errors import Refused, Unavailable
 from livehub.feature import JSON, Command, Key, OutsideId, Person, Seating, Uuid, Via
 from livehub.lean import lean
@@ -24,6 +25,8 @@ from livehub.rooms.request import Reply, Request, any_seed
 EVENT_NAME_SHOWN_CHARS_MAX = 64
 NAMES_REMEMBERED = 1_024
 _COMMON = ("sessionId", "eventId", "idempotencyKey")
+_COMMON_ONES = frozenset(_COMMON)
+_TAKES, _BOTH, _REQUIRED = Seating.TAKES, Via.BOTH, Key.REQUIRED  # to look one up in its enum takes 50 ns each time
 _ROOM_FIXED = {"directory": "users", "registry": "sessions"}
 
 _outside_id = checker(OutsideId)
@@ -76,7 +79,7 @@ class Gate:
         if not who.session:  # events are not a guest's to name
             request.event_id = _event(fields, peer)
         # A seat is taken or given up by this connection: a repetition on another one must happen, and does no harm.
-        if key is not None and command.seat not in (Seating.TAKES, Seating.LEAVES):
+        if key is not None and command.seat not in MOVES:
             wanted = digest(command.name, room, own)
             request.claim = self._hub.keys.claim_new(who.id, key, wanted)
             if request.claim is None:
@@ -84,7 +87,7 @@ class Gate:
             if request.claim is None:
                 return
         coming: Seat | None = None
-        if command.seat is Seating.TAKES and peer is not None:
+        if command.seat is _TAKES and peer is not None:
             coming = Seat(room, ())
             peer.seats.setdefault(room, coming)
         try:
@@ -99,14 +102,14 @@ class Gate:
 
     def _command(self, name: JSON, door: Via) -> Command:
         command = self._hub.catalog.commands.get(name) if isinstance(name, str) else None
-        if command is None or command.via not in (door, Via.BOTH):
+        if command is None or command.via not in (door, _BOTH):
             shown = str(name)[:EVENT_NAME_SHOWN_CHARS_MAX]
             raise Refused(f"Unknown event {shown!r}", 404, code="unknown_event")
         return command
 
     def _room(self, command: Command, fields: Mapping[str, JSON], knock: Knock) -> str:
         """Which room is meant (contracts, point 1)."""
-        given = {name: _outside_id(fields[name], name) for name in ("sessionId", "eventId") if name in fields}
+        given = _given(fields) if fields else fields
         kind, field = command.room, command.named_by
         if kind in _ROOM_FIXED:
             return f"{kind}:{_ROOM_FIXED[kind]}"
@@ -151,6 +154,8 @@ def _split(data: JSON, names: Sequence[str]) -> tuple[dict[str, JSON], dict[str,
         return {}, {}
     if not isinstance(data, dict):
         raise Refused("The payload must be an object", code="invalid_payload")
+    if _COMMON_ONES.isdisjoint(data):
+        return {}, data
     fields: dict[str, JSON] = {}
     own = data
     for name in _COMMON:
@@ -162,6 +167,11 @@ def _split(data: JSON, names: Sequence[str]) -> tuple[dict[str, JSON], dict[str,
                     own = dict(data)
                 del own[name]
     return fields, own
+
+
+def _given(fields: Mapping[str, JSON]) -> Mapping[str, str]:
+    """The ids that an ask names, checked whether they are needed or not."""
+    return {name: _outside_id(fields[name], name) for name in ("sessionId", "eventId") if name in fields}
 
 
 @lru_cache(maxsize=NAMES_REMEMBERED)
@@ -180,6 +190,6 @@ def _key(command: Command, fields: Mapping[str, JSON], door: Via) -> str | None:
     key = fields.get("idempotencyKey")
     if key is not None:
         return str(_uuid(key, "idempotencyKey"))
-    if command.key is Key.REQUIRED and door is Via.SOCKET:
+    if command.key is _REQUIRED and door is Via.SOCKET:
         raise Refused("idempotencyKey is required", code="invalid_payload")
     return None

@@ -135,6 +135,9 @@ def _marked(converter: Converter) -> Callable[[Any], Callable[[Any, Any], Any]]:
         inside, *marks = get_args(kind)
         structure = converter.get_structure_hook(inside)
         checks = [mark.check for mark in marks if isinstance(mark, Mark)]
+        if len(checks) == 1:  # as nearly all have
+            (only,) = checks
+            return lambda value, _: only(structure(value, inside))
 
         def check(value: Any, _: Any) -> Any:
             value = structure(value, inside)

@@ -5,7 +5,6 @@ No task, no clock and no store: the same asks lead to the same facts, and the fa
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -137,11 +136,11 @@ class State:
 
     def touched(self, facts: Sequence[Fact]) -> list[tuple[View, str]]:
         """The views that these facts changed."""
-        return [
-            (view, str(fact.data[view.key]) if view.key else "")
-            for fact in facts
-            for view, _ in self._bound.views.get(fact.kind, ())
-        ]
+        found = []
+        for fact in facts:
+            for view, _ in self._bound.views.get(fact.kind, ()):
+                found.append((view, str(fact.data[view.key]) if view.key else ""))
+        return found
 
     def audiences(self, to: Sequence[str]) -> tuple[str, ...]:
         """Full names of a fact's audiences."""
@@ -158,17 +157,17 @@ class State:
 
     def _follow(self, outcome: Outcome, ask: Ask[Any]) -> Performed:
         """Apply facts and what answers them: an answer comes before the next fact, so that no answer is out of date."""
-        done = Performed(reply=outcome.reply, declined=outcome.declined)
+        done = Performed([], outcome.reply, [], [], outcome.declined)
         try:
             waiting = _take(outcome, done)
             while waiting and len(done.facts) <= FACTS_PER_ASK_MAX:
-                fact = waiting.popleft()
+                fact = waiting.pop()
                 self._apply(fact.kind, fact.data, ask.at_ms)
                 done.facts.append(fact)
                 if listening := self._bound.listens.get(fact.kind):
                     answers = [_take(listen(self.features[place], fact.data, ask), done) for place, listen in listening]
                     for facts in reversed(answers):
-                        waiting.extendleft(reversed(facts))
+                        waiting += facts
         except Exception as error:
             raise BrokenState(f"{self.name}: {type(error).__name__} while applying") from error
         if waiting:
@@ -183,10 +182,10 @@ class State:
             self.views[view, str(data[view.key]) if view.key else ""] = self.features[place]
 
 
-def _take(outcome: Outcome, done: Performed) -> deque[Fact]:
-    """Note all but the facts, which are still to be applied."""
+def _take(outcome: Outcome, done: Performed) -> list[Fact]:
+    """Note all but the facts, which are still to be applied: the next one last."""
     if outcome.effects:
         done.effects += outcome.effects
     if outcome.bursts:
         done.bursts += outcome.bursts
-    return deque(outcome.facts)
+    return [*reversed(outcome.facts)]

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from loadtest.bench import wire
+from loadtest.bench import yardstick as module
 from loadtest.bench.crowd import FRAME_BYTES, Crowd, Link
 from loadtest.bench.fanout import in_flight, one_in_flight, paced
+from loadtest.bench.point import Setting
 from loadtest.bench.points import p6, p7, p8, p10, p12
 from loadtest.bench.procs import Trouble
 from loadtest.bench.servers import Served, barec, livehub
@@ -92,6 +94,12 @@ def test_reactions_are_counted_as_they_were_sent(served: Served) -> None:
     with Crowd(served.port, name="reactions").open(8) as crowd:
         crowd.quiet(0.05)
         assert min(p6.burst_of_spikes(crowd, served, p6.Counting(crowd))) > 0
+
+
+def test_the_yardstick_tells_what_a_bare_send_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SOCKETS", 20)
+    with module.yardstick(Setting(quick=True)) as send_us:
+        assert 0 < send_us() < 10_000
 
 
 def test_votes_are_counted_as_they_were_cast(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:

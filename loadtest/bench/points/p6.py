@@ -13,10 +13,11 @@ import json
 import time
 
 from loadtest.bench.crowd import Crowd, Link
-from loadtest.bench.point import Answer, Point, Setting, figure, median
+from loadtest.bench.point import Answer, Point, Setting, figure, median, ratio
 from loadtest.bench.procs import Trouble
 from loadtest.bench.servers import Served, livehub
 from loadtest.bench.wire import emit
+from loadtest.bench.yardstick import yardstick
 
 PEOPLE = 1_000
 SPIKES = 8  # within one burst
@@ -83,20 +84,28 @@ def burst_of_spikes(crowd: Crowd, served: Served, counting: Counting) -> list[fl
 def measure(setting: Setting) -> Answer:
     """Round after round on one server, each as many spikes as fit between two bursts."""
     rounds: list[list[float]] = []
-    with livehub() as served, Crowd(served.port).open(PEOPLE) as crowd:
+    sends: list[float] = []
+    with yardstick(setting) as send_us, livehub() as served, Crowd(served.port).open(PEOPLE) as crowd:
         crowd.quiet()
         counting = Counting(crowd)
         burst_of_spikes(crowd, served, counting)
         for number in range(setting.rounds):
+            sends.append(send_us())
             rounds.append(burst_of_spikes(crowd, served, counting))
-            setting.say(f"round {number + 1}: {median(rounds[-1]):.1f} µs, {len(rounds[-1])} spikes")
+            told = f"{median(rounds[-1]):.1f} µs, {len(rounds[-1])} spikes, a bare send {sends[-1]:.2f} µs"
+            setting.say(f"round {number + 1}: {told}")
     us = [median(spikes) for spikes in rounds]
     spikes = sum(len(one) for one in rounds)
     return Answer(
         figure(us, "µs", 1),
+        bare=f"{figure(sends, 'µs')} a send",
+        ratio=f"{ratio(us, sends):.1f} sends of C",
         holds=median(us) <= US_MAX,
         notes=[f"{spikes * PEOPLE:,} reactions sent, {spikes * PEOPLE:,} counted"],
-        raw={"µs, median of each round's spikes": [round(value, 2) for value in us]},
+        raw={
+            "µs, median of each round's spikes": [round(value, 2) for value in us],
+            "µs of a bare send": [round(value, 2) for value in sends],
+        },
     )
 
 

@@ -19,6 +19,7 @@ from loadtest.bench.point import Answer, Point, Setting, figure, invalid_generat
 from loadtest.bench.procs import Trouble
 from loadtest.bench.servers import livehub
 from loadtest.bench.wire import masked
+from loadtest.bench.yardstick import yardstick
 
 SENDERS = 200
 SESSIONS = 20
@@ -72,22 +73,33 @@ def chatter(crowd: Crowd, seconds: float) -> Chatter:
 def measure(setting: Setting) -> Answer:
     """Round after round on one server."""
     rounds: list[Chatter] = []
-    with livehub() as served, Crowd(served.port, sessions=SESSIONS).open(SENDERS) as crowd:
+    sends: list[float] = []
+    with (
+        yardstick(setting) as send_us,
+        livehub() as served,
+        Crowd(served.port, sessions=SESSIONS).open(SENDERS) as crowd,
+    ):
         crowd.quiet()
         chatter(crowd, setting.pick(WARM_UP_S, 0.5))
         for number in range(setting.rounds):
+            sends.append(send_us())
             rounds.append(done := chatter(crowd, setting.pick(ROUND_S, 1.5)))
             told = f"{done.per_s:,.0f} acked/s, p99 {done.p99_ms:.1f} ms"
-            setting.say(f"round {number + 1}: {told}, generator {done.generator:.0%}")
+            setting.say(f"round {number + 1}: {told}, generator {done.generator:.0%}, a bare send {sends[-1]:.2f} µs")
     generator = median([one.generator for one in rounds])
     if generator > GENERATOR_SHARE_MAX:
         return invalid_generator(generator, GENERATOR_SHARE_MAX)
     per_s, p99_ms = [one.per_s for one in rounds], [one.p99_ms for one in rounds]
     return Answer(
         f"{figure(per_s, '/s', 0)}; p99 {figure(p99_ms, 'ms', 1)}",
+        bare=f"{figure(sends, 'µs')} a send",
         holds=median(per_s) >= PER_S_MIN and median(p99_ms) < P99_MS_MAX,
         notes=[f"generator {generator:.0%} of its core"],
-        raw={"acked/s": [round(value) for value in per_s], "p99, ms": p99_ms},
+        raw={
+            "acked/s": [round(value) for value in per_s],
+            "p99, ms": p99_ms,
+            "µs of a bare send": [round(value, 2) for value in sends],
+        },
     )
 
 

@@ -6,28 +6,13 @@ import os
 import re
 import signal
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from loadtest.scenario import Scenario, shape_of
 from loadtest.shapes import LoadShape, Spike
 from tests.harness import Server, free_port
 from tests.loadtest.runs import CHAT, SPOKEN, Runs
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One for all runs."""
-    with Server(tmp_path_factory.mktemp("server")) as server:
-        yield server
-
-
-@pytest.fixture
-def runs(server: Server, tmp_path: Path) -> Runs:
-    return Runs(tmp_path, server.url)
 
 
 def test_two_processes_load_a_server_and_every_message_reaches_everybody(runs: Runs) -> None:

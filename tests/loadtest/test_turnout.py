@@ -3,26 +3,11 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from loadtest.turnout import failures, nobody, why
 from tests.harness import Server
 from tests.loadtest.runs import CHAT, SPOKEN, Runs
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One for the runs that leave it alone."""
-    with Server(tmp_path_factory.mktemp("server")) as server:
-        yield server
-
-
-@pytest.fixture
-def runs(server: Server, tmp_path: Path) -> Runs:
-    return Runs(tmp_path, server.url)
 
 
 def test_the_commonest_reason_is_told_and_silence_is_one() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import apsw
 
@@ -26,7 +26,6 @@ from livehub.stores.schema import APPLICATION_ID, SCHEMA_VERSION, open_reader
 READ_CHUNK_FACTS = 1_000
 JSON_NAME = "session.json"
 
-COUNT = "select count(*) from fact where room = ?"
 LATEST = "select coalesce(max(at_ms), 0) from (select at_ms from fact order by seq desc limit 1)"
 
 
@@ -39,7 +38,7 @@ class Log:
 
     def count(self, session_id: str) -> int:
         """How many facts there are of a session."""
-        return int(self._one(COUNT, (f"session:{session_id}",)))
+        return reads.count(self.connection, f"session:{session_id}")
 
     def fold(self, catalog: Catalog, session_id: str, progress: Callable[[int], object]) -> State:
         """The session as the log has it; `progress` is told how many more facts were read. Raises `LivehubError`."""
@@ -57,10 +56,8 @@ class Log:
 
     def latest_ms(self) -> int:
         """When the last fact of all came into the log."""
-        return int(self._one(LATEST))
-
-    def _one(self, question: str, values: apsw.Bindings = ()) -> Any:
-        return self.connection.execute(question, values).get
+        latest: Any = self.connection.execute(LATEST).get
+        return int(latest)
 
 
 @contextmanager
@@ -74,9 +71,11 @@ def open_directory(directory: Path) -> Iterator[Log]:
     except apsw.Error as error:
         raise StoreError(f"cannot read {file}: {error}. Run this as the user that livehub runs as") from error
     try:
-        application, version = connection.pragma("application_id"), connection.pragma("user_version")
-        if (application, version) != (APPLICATION_ID, SCHEMA_VERSION):
+        application, version = connection.pragma("application_id"), cast("int", connection.pragma("user_version"))
+        if application != APPLICATION_ID or version > SCHEMA_VERSION:
             raise StoreError(f"{file} is not a log of this version of livehub")
+        if version < SCHEMA_VERSION:
+            raise StoreError(f"{file} is of an earlier version: start livehub once, which brings it up to date")
         yield Log(directory, connection)
     except apsw.Error as error:
         raise StoreError(f"cannot read {file}: {error}. Run this as the user that livehub runs as") from error

@@ -144,13 +144,17 @@ def test_another_file_of_that_name_is_no_log(tmp_path: Path) -> None:
         pass
 
 
-async def test_a_log_of_a_later_version_is_not_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("version", "answer"),
+    [(1, "is of an earlier version: start livehub once"), (99, "is not a log of this version of livehub")],
+)
+async def test_a_log_of_another_version_is_not_read(tmp_path: Path, version: int, answer: str) -> None:
     async with server(tmp_path):
         pass
     connection = apsw.Connection(str(tmp_path / LOG_NAME))
-    connection.pragma("user_version", 99)
+    connection.pragma("user_version", version)
     connection.close()
-    with pytest.raises(StoreError, match="is not a log of this version of livehub"), open_directory(tmp_path):
+    with pytest.raises(StoreError, match=answer), open_directory(tmp_path):
         pass
 
 

@@ -9,38 +9,78 @@ import apsw
 import orjson
 
 from livehub.ports import KeyRecord, Record, SeatRecord, TellRecord, TimerRecord
+from livehub.stores.rows import ROOM_MARK
 
-READ = "select seq, room, kind, at_ms, data from fact where room = ? and seq > ? order by seq limit ?"
+READ = """
+with due(seq) as (
+    select seq from (select seq from delivery where audience = :place and seq > :after order by seq limit :limit)
+    union all
+    select seq from delivery_tail where audience = :place and seq > :after
+    order by seq limit :limit
+)
+select f.seq, f.room, f.kind, f.at_ms, f.data from due cross join fact f on f.seq = due.seq order by f.seq
+"""
+
+COUNT = """
+select (select count(*) from delivery where audience = :place)
+     + (select count(*) from delivery_tail where audience = :place)
+"""
 
 ROOMS = """
-with recursive found(room) as (
-    select min(room) from fact where room > :first and room < :last
+with recursive found(place) as (
+    select min(audience) from delivery where audience > :first and audience < :last
     union all
-    select (select min(room) from fact where room > found.room and room < :last) from found where found.room is not null
+    select (select min(audience) from delivery where audience > found.place and audience < :last)
+    from found where found.place is not null
 )
-select room from found where room is not null
+select place from found where place is not null
+union
+select audience from delivery_tail where audience > :first and audience < :last
 """
-"""One step in the index per room, however many facts it has."""
+"""One step in the table per room, however many facts it has."""
 
 REPLAY = """
 with asked as materialized (
     select key as place, value ->> 0 as audience, value ->> 1 as heard from json_each(:audiences)
 ),
 due as materialized (
-    select d.seq as seq, min(a.place) as place
-    from asked a cross join delivery d on d.audience = a.audience and d.seq > a.heard and d.seq <= coalesce(
-        (select seq from delivery
-         where audience = a.audience and seq > a.heard and seq <= :upto order by seq limit 1 offset :skip),
-        :upto
+    select seq, min(place) as place from (
+        select d.seq as seq, a.place as place
+        from asked a cross join delivery d on d.audience = a.audience and d.seq > a.heard and d.seq <= coalesce(
+            (select seq from delivery
+             where audience = a.audience and seq > a.heard and seq <= :upto order by seq limit 1 offset :skip),
+            :upto
+        )
+        union all
+        select t.seq, a.place
+        from delivery_tail t cross join asked a on a.audience = t.audience and t.seq > a.heard and t.seq <= :upto
     )
-    group by d.seq order by d.seq limit :limit
+    group by seq order by seq limit :limit
 )
 select f.seq, f.room, f.kind, f.at_ms, f.data, due.place from due cross join fact f on f.seq = due.seq order by f.seq
 """
-"""Each audience gives at most `limit` rows (`skip` is one less), however far behind it is; the first `limit` remain."""
+"""Each audience gives at most `limit` sorted rows (`skip` is one less), however far behind it is; of these and of the
+tail's the first `limit` remain."""
 
-FIND_KEY = "select user, key, digest, ack, at_ms from key where user = ? and key = ?"
-KEYS_SINCE = "select user, key from key where at_ms >= ?"
+FIND_KEY = """
+with recursive run(until_ms) as (
+    select min(until_ms) from key
+    union all
+    select (select min(until_ms) from key where until_ms > run.until_ms) from run where run.until_ms is not null
+)
+select key.user, key.key, key.digest, key.ack, key.at_ms
+from run cross join key on key.until_ms = run.until_ms and key.user = :user and key.key = :key
+union all
+select user, key, digest, ack, at_ms from key_tail where user = :user and key = :key
+order by at_ms desc limit 1
+"""
+"""One that came again after its life is there twice until the first is pruned: the latest stands."""
+
+KEYS_SINCE = """
+select user, key from key where until_ms >= :at_ms and at_ms >= :at_ms
+union all
+select user, key from key_tail where at_ms >= :at_ms
+"""
 SEATS = "select sid, room, user, audiences, since, at_ms from seat where sid = ? order by taken"
 TIMERS = "select room, key, due_ms, command, data from timer order by due_ms, room, key"
 TELLS = "select id, room, command, data from tell order by told"
@@ -48,12 +88,19 @@ TELLS = "select id, room, command, data from tell order by told"
 
 def read(connection: apsw.Connection, room: str, after: int, limit: int) -> list[Record]:
     """A room's facts."""
-    return [Record(*row) for row in _rows(connection, READ, (room, after, limit))]
+    asked = {"place": ROOM_MARK + room, "after": after, "limit": limit}
+    return [Record(*row) for row in _rows(connection, READ, asked)]
+
+
+def count(connection: apsw.Connection, room: str) -> int:
+    """How many facts a room has."""
+    return int(_rows(connection, COUNT, {"place": ROOM_MARK + room})[0][0])
 
 
 def rooms(connection: apsw.Connection, kind: str) -> list[str]:
     """Rooms of a kind; `;` is what follows `:`."""
-    return [room for (room,) in _rows(connection, ROOMS, {"first": f"{kind}:", "last": f"{kind};"})]
+    asked = {"first": f"{ROOM_MARK}{kind}:", "last": f"{ROOM_MARK}{kind};"}
+    return [place.removeprefix(ROOM_MARK) for (place,) in _rows(connection, ROOMS, asked)]
 
 
 def replay(connection: apsw.Connection, audiences: Mapping[str, int], upto: int, limit: int) -> list[Record]:
@@ -75,12 +122,12 @@ def replay(connection: apsw.Connection, audiences: Mapping[str, int], upto: int,
 
 def find_key(connection: apsw.Connection, user: str, key: str) -> KeyRecord | None:
     """A used key."""
-    return next((KeyRecord(*row) for row in _rows(connection, FIND_KEY, (user, key))), None)
+    return next((KeyRecord(*row) for row in _rows(connection, FIND_KEY, {"user": user, "key": key})), None)
 
 
 def keys_since(connection: apsw.Connection, at_ms: int) -> list[tuple[str, str]]:
     """Keys used since."""
-    return _rows(connection, KEYS_SINCE, (at_ms,))
+    return _rows(connection, KEYS_SINCE, {"at_ms": at_ms})
 
 
 def seats(connection: apsw.Connection, sid: str) -> list[SeatRecord]:

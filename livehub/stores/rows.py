@@ -1,41 +1,21 @@
 """Entries as rows: what a batch writes, table by table.
 
-Rows go in many to a statement. Each step of a statement gives up the GIL and has to win it back from a busy loop,
-which may take a whole switch interval (5 ms): 100 facts with synchronous=FULL beside a spinning thread took 82 ms one
-row a step and 16 ms fifty rows a step; on an idle machine 0.30 and 0.26 ms.
+What is looked up by its name goes into tails first (`stores/inserts.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import chain
-from typing import Generic, TypeAlias, TypeVar
+from collections.abc import Iterable
+from typing import Generic, TypeVar
 
 import apsw
 import orjson
 
-from livehub.ports import Entry, KeyRecord, SeatRecord, TellRecord, TimerRecord
+from livehub.ports import Entry, SeatRecord, TellRecord, TimerRecord
+from livehub.stores.inserts import Insert, Row, Tail
 
-ROWS_PER_STEP = (64, 16, 4, 1)
-
-Row: TypeAlias = "tuple[apsw.SQLiteValue, ...]"  # the name is in apsw's stub only
 K = TypeVar("K")
 V = TypeVar("V")
-
-
-class Insert:
-    """One table's insert, ready for as many rows as come."""
-
-    def __init__(self, head: str, columns: int, tail: str = "") -> None:
-        row = f"({', '.join('?' * columns)})"
-        self._statements = [(count, f"{head} values {', '.join([row] * count)} {tail}") for count in ROWS_PER_STEP]
-
-    def run(self, connection: apsw.Connection, rows: Sequence[Row]) -> None:
-        start = 0
-        for count, statement in self._statements:
-            while len(rows) - start >= count:
-                connection.execute(statement, tuple(chain.from_iterable(rows[start : start + count])))
-                start += count
 
 
 class Changes(Generic[K, V]):
@@ -55,9 +35,25 @@ class Changes(Generic[K, V]):
         self.there[key] = value
 
 
+ROOM_MARK = "="
+"""Among the deliveries a room stands with this before its name: what happened in it, whoever was to hear it."""
+
 FACTS = Insert("insert into fact(seq, room, kind, at_ms, data)", 5)
-DELIVERIES = Insert("insert or ignore into delivery(audience, seq)", 2)  # a line may name an audience twice
-KEYS = Insert("insert or replace into key(user, key, digest, ack, at_ms)", 5)
+DELIVERIES = Tail(
+    Insert("insert into delivery_tail(audience, seq)", 2),
+    2_048,  # looking a room up goes through all of them: 0.1 ms
+    # a line may name an audience twice
+    "insert or ignore into delivery(audience, seq) select audience, seq from delivery_tail order by audience, seq",
+    "delete from delivery_tail",
+)
+KEYS = Tail(
+    Insert("insert into key_tail(user, key, digest, ack, at_ms)", 5),
+    4_096,
+    # the last word on a key stands
+    "insert or replace into key(until_ms, user, key, digest, ack, at_ms) "
+    "select (select max(at_ms) from key_tail), user, key, digest, ack, at_ms from key_tail order by user, key, place",
+    "delete from key_tail",
+)
 SEATS = Insert(
     "insert into seat(sid, room, user, audiences, since, at_ms)",
     6,
@@ -72,7 +68,7 @@ def write(connection: apsw.Connection, entries: Iterable[Entry]) -> None:
     """Write entries inside the caller's transaction. Within one entry what ends comes before what begins."""
     facts: list[Row] = []
     deliveries: list[Row] = []
-    keys: list[KeyRecord] = []
+    keys: list[Row] = []
     seats: Changes[tuple[str, str], SeatRecord] = Changes()
     timers: Changes[tuple[str, str], TimerRecord] = Changes()
     tells: Changes[str, TellRecord] = Changes()
@@ -80,11 +76,12 @@ def write(connection: apsw.Connection, entries: Iterable[Entry]) -> None:
         seq, room = entry.seq, entry.room
         for line in entry.lines:
             facts.append((seq, room, line.kind, entry.at_ms, line.data))
+            deliveries.append((ROOM_MARK + room, seq))
             for audience in line.audiences:
                 deliveries.append((audience, seq))
             seq += 1
-        if entry.key is not None:
-            keys.append(entry.key)
+        if (used := entry.key) is not None:
+            keys.append((used.user, used.key, used.digest, used.ack, used.at_ms))
         for place in entry.leaves:
             seats.drop(place)
         for seat in entry.takes:
@@ -98,9 +95,8 @@ def write(connection: apsw.Connection, entries: Iterable[Entry]) -> None:
         for tell in entry.tells:
             tells.there.setdefault(tell.id, tell)  # as in the table: the first word of an id stands
     FACTS.run(connection, facts)
-    DELIVERIES.run(connection, deliveries)
-    if keys:
-        KEYS.run(connection, [(key.user, key.key, key.digest, key.ack, key.at_ms) for key in keys])
+    DELIVERIES.add(connection, deliveries)
+    KEYS.add(connection, keys)
     _write_seats(connection, seats)
     _write_timers(connection, timers)
     _write_tells(connection, tells)

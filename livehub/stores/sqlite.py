@@ -121,7 +121,12 @@ class SqliteStore(Writer):
         """Forget keys used and seats last seen before these times."""
         for statement, before_ms in (
             (
-                "delete from key where (user, key) in (select user, key from key where at_ms < ? limit ?)",
+                "delete from key where (until_ms, user, key) in "
+                "(select until_ms, user, key from key where until_ms < ? limit ?)",
+                keys_before_ms,
+            ),
+            (
+                "delete from key_tail where place in (select place from key_tail where at_ms < ? limit ?)",
                 keys_before_ms,
             ),
             ("delete from seat where taken in (select taken from seat where at_ms < ? limit ?)", seats_before_ms),

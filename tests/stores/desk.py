@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
+from unittest.mock import patch
 
 import trio
 
 from livehub.ports import Entry, Line, Meter, Tenure
+from livehub.stores import rows
 from livehub.stores.memory import MemoryStore, open_memory
 from livehub.stores.recent import FACTS_MAX
 from livehub.stores.sqlite import SqliteStore, open_sqlite
@@ -19,6 +22,7 @@ AnyStore: TypeAlias = MemoryStore | SqliteStore
 
 BIG = Line("big", b"x" * 400_000)  # no room for it in the pages that a full file has left
 PAGES_MAX = 0xFFFF_FFFE
+TAIL_ROWS = 3
 ANSWER_DEADLINE_S = 20.0
 
 
@@ -123,7 +127,10 @@ async def open_desk(
     queue_max_entries: int = QUEUE_MAX_ENTRIES,
     batch_max_entries: int = BATCH_MAX_ENTRIES,
 ) -> AsyncIterator[Desk]:
-    """A desk at a store of that kind: "memory", "sqlite", or "disk": SQLite that remembers nothing of late."""
+    """A desk at a store of that kind: "memory", "sqlite", or "disk": SQLite that remembers nothing of late.
+
+    A "disk" also sorts what comes after every few rows, which others do after thousands.
+    """
     opened: AbstractAsyncContextManager[AnyStore]
     if kind == "memory":
         opened = open_memory(meter=meter, queue_max_entries=queue_max_entries, batch_max_entries=batch_max_entries)
@@ -136,5 +143,16 @@ async def open_desk(
             batch_max_entries=batch_max_entries,
             recent_facts_max=0 if kind == "disk" else FACTS_MAX,
         )
-    async with opened as store:
-        yield Desk(store)
+    with short_tails() if kind == "disk" else nullcontext():
+        async with opened as store:
+            yield Desk(store)
+
+
+@contextmanager
+def short_tails() -> Iterator[None]:
+    """Stores sort after every few rows."""
+    with ExitStack() as patches:
+        for name in ("DELIVERIES", "KEYS"):
+            short = replace(getattr(rows, name), rows_max=TAIL_ROWS)
+            patches.enter_context(patch.object(rows, name, short))
+        yield

@@ -8,8 +8,9 @@ from pathlib import Path
 import apsw
 import pytest
 
-from livehub.ports import Entry, Line, SeatRecord, Tenure, TimerRecord
-from livehub.stores.rows import Changes, Insert, write
+from livehub.ports import Entry, KeyRecord, Line, Record, SeatRecord, Tenure, TimerRecord
+from livehub.stores import reads, rows
+from livehub.stores.rows import Changes, write
 from livehub.stores.schema import open_log
 
 
@@ -18,28 +19,6 @@ def connection(tmp_path: Path) -> Iterator[apsw.Connection]:
     connection, _ = open_log(tmp_path / "log.db", "os", 1_000)
     yield connection
     connection.close()
-
-
-@pytest.mark.parametrize("count", [0, 1, 3, 4, 5, 15, 16, 63, 64, 65, 64 + 16 + 4 + 1, 1_000])
-def test_any_number_of_rows_is_inserted(connection: apsw.Connection, count: int) -> None:
-    connection.execute("create table t(a, b)")
-    rows = [(number, b"%d" % number) for number in range(count)]
-    Insert("insert into t(a, b)", 2).run(connection, rows)
-    assert connection.execute("select a, b from t order by rowid").fetchall() == rows
-
-
-def test_a_thousand_rows_take_few_statements(connection: apsw.Connection) -> None:
-    connection.execute("create table t(a)")
-    statements = 0
-
-    def count(_: apsw.Cursor, statement: str, bindings: apsw.Bindings | None) -> bool:
-        nonlocal statements
-        statements += 1
-        return True
-
-    connection.exec_trace = count
-    Insert("insert into t(a)", 1).run(connection, [(number,) for number in range(1_000)])
-    assert statements < 30
 
 
 def test_changes_keep_the_last_word() -> None:
@@ -63,7 +42,35 @@ def test_lines_of_one_entry_have_seqs_in_a_row(connection: apsw.Connection) -> N
         (6, "room", "heard", 7, b"2"),
         (7, "room", "said", 7, b"3"),
     ]
-    assert connection.execute("select * from delivery").fetchall() == [("a", 5), ("a", 7), ("b", 7)]
+    assert reads.read(connection, "room", 5, 9) == [
+        Record(6, "room", "heard", 7, b"2"),
+        Record(7, "room", "said", 7, b"3"),
+    ]
+    assert [record.seq for record in reads.replay(connection, {"a": 0, "b": 0}, 9, 9)] == [5, 7]
+
+
+def test_what_is_looked_up_by_name_is_found_in_the_tail_and_sorted(connection: apsw.Connection) -> None:
+    """Enough for both tails to be sorted in, and some more."""
+    count = rows.KEYS.rows_max + 110
+    seqs = range(1, count + 1)
+    keys = [KeyRecord(f"user {seq % 7}", f"key {seq}", b"digest", b"ack", seq) for seq in seqs]
+    for start in range(0, count, 100):
+        batch = seqs[start : start + 100]
+        write(
+            connection,
+            [
+                Entry(Tenure(), f"room:{seq % 5}", seq, print, [Line("said", b"", ("a", "a"))], keys[seq - 1], seq=seq)
+                for seq in batch
+            ],
+        )
+    for table in ("delivery", "delivery_tail", "key", "key_tail"):
+        assert connection.execute(f"select count(*) from {table}").get
+    assert [record.seq for record in reads.read(connection, "room:2", 0, count)] == list(range(2, count + 1, 5))
+    assert [record.seq for record in reads.replay(connection, {"a": 0}, count, count)] == list(seqs)
+    assert sorted(reads.rooms(connection, "room")) == [f"room:{number}" for number in range(5)]
+    assert reads.count(connection, "room:2") == len(range(2, count + 1, 5))
+    assert [reads.find_key(connection, key.user, key.key) for key in keys[::97]] == keys[::97]
+    assert len(reads.keys_since(connection, 11)) == count - 10
 
 
 def test_within_an_entry_what_ends_comes_before_what_begins(connection: apsw.Connection) -> None:

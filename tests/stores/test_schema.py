@@ -106,9 +106,9 @@ def test_a_file_that_cannot_be_opened_is_named(file: Path) -> None:
 
 
 def damaged(file: Path, *, unclean: bool) -> None:
-    """A log whose page of facts is garbage, closed or as a crash leaves it."""
+    """A log whose index of seats is garbage, closed or as a crash leaves it."""
     connection, _ = open_log(file, "os", 0)
-    root = connection.execute("select rootpage from sqlite_schema where name = 'fact_room'").get
+    root = connection.execute("select rootpage from sqlite_schema where name = 'sqlite_autoindex_seat_1'").get
     assert isinstance(root, int)
     connection.execute("pragma wal_checkpoint(truncate)").fetchall()
     connection.execute("insert into meta values ('more', 1)")

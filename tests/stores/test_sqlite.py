@@ -26,12 +26,16 @@ ONE = Line("said", b'"one"', ("hall",))
 
 LOAD = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import trio
 
 from livehub.ports import Entry, Line, Tenure
+from livehub.stores import rows
 from livehub.stores.sqlite import open_sqlite
+
+rows.DELIVERIES = replace(rows.DELIVERIES, rows_max=100)  # sorted in after every few commits
 
 
 async def main() -> None:
@@ -196,14 +200,19 @@ async def test_a_transaction_that_was_left_open_is_rolled_back(tmp_path: Path) -
         assert desk.store._connection.execute("select 1 from meta where name = 'half'").fetchall() == []
 
 
-async def test_keys_are_pruned_a_piece_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("kind", "kept_longer"), [("sqlite", []), ("disk", ["k30"])], ids=["tail", "runs"])
+async def test_keys_and_seats_are_pruned_a_piece_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, kept_longer: list[str]
+) -> None:
+    """A run of keys goes with its last one, as k30 does with k32."""
     monkeypatch.setattr(sqlite, "PRUNE_CHUNK_ROWS", 10)
-    async with open_desk("sqlite", tmp_path) as desk:
+    async with open_desk(kind, tmp_path) as desk:
         for number in range(35):
-            desk.submit(key=KeyRecord("ada", f"k{number}", b"", b"", number))
-            desk.submit(takes=[SeatRecord(f"s{number}", "room", "ada", (), 0, number)])
+            await desk.save(key=KeyRecord("ada", f"k{number:02}", b"", b"", number))
+            await desk.save(takes=[SeatRecord(f"s{number}", "room", "ada", (), 0, number)])
         await desk.store.prune(31, 34)
-        assert sorted(await desk.store.keys_since(0)) == [("ada", f"k{number}") for number in range(31, 35)]
+        left = sorted(key for _, key in await desk.store.keys_since(0))
+        assert left == kept_longer + [f"k{number:02}" for number in range(31, 35)]
         assert await desk.store.seats("s33") == []
         assert len(await desk.store.seats("s34")) == 1
 

@@ -175,7 +175,7 @@ class Store(Protocol):
         """Every word that has not been answered, oldest first."""
 
     async def prune(self, keys_before_ms: int, seats_before_ms: int) -> None:
-        """Forget keys used and seats last seen before these times."""
+        """Forget seats last seen before one time, and in time all keys used before the other."""
 
 
 class Meter(Protocol):

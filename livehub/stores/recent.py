@@ -8,7 +8,7 @@ that thousands of times, for the same few facts.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
 
@@ -30,19 +30,23 @@ class Recent:
         self._facts_max = facts_max
         self._bytes_max = bytes_max
         self._bytes = 0
-        self._facts: deque[tuple[Record, tuple[str, ...]]] = deque()
-        self._by_audience: dict[str, list[Record]] = {}  # a deque of one takes 760 bytes
+        self._facts: deque[tuple[int, int, tuple[str, ...]]] = deque()  # seq, bytes, audiences
+        self._by_audience: defaultdict[str, list[Record]] = defaultdict(list)  # a deque of one takes 760 bytes
 
     def note(self, entry: Entry) -> None:
         """An entry is in the log now, all before it are noted, and none after it."""
-        for seq, line in enumerate(entry.lines, entry.seq):
-            audiences = tuple(dict.fromkeys(line.audiences))
-            records = [Record(seq, entry.room, line.kind, entry.at_ms, line.data, audience) for audience in audiences]
-            for record in records:
-                self._by_audience.setdefault(record.audience, []).append(record)
-            if records:
-                self._facts.append((records[0], audiences))
-                self._bytes += len(line.data)
+        seq = entry.seq
+        for line in entry.lines:
+            audiences, data = line.audiences, line.data
+            if len(audiences) > 1:
+                audiences = tuple(dict.fromkeys(audiences))
+            for audience in audiences:
+                record = Record(seq, entry.room, line.kind, entry.at_ms, data, audience)
+                self._by_audience[audience].append(record)
+            if audiences:
+                self._facts.append((seq, len(data), audiences))
+                self._bytes += len(data)
+            seq += 1
         while len(self._facts) > self._facts_max or self._bytes > self._bytes_max:
             self._forget()
 
@@ -64,9 +68,8 @@ class Recent:
         return records[bisect_right(records, heard, key=SEQ) : bisect_right(records, upto, key=SEQ)]
 
     def _forget(self) -> None:
-        record, audiences = self._facts.popleft()
-        self._after = record.seq
-        self._bytes -= len(record.data)
+        self._after, size, audiences = self._facts.popleft()
+        self._bytes -= size
         for audience in audiences:
             records = self._by_audience[audience]
             del records[0]

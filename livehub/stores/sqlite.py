@@ -118,7 +118,7 @@ class SqliteStore(Writer):
         await self._perform(act)
 
     async def prune(self, keys_before_ms: int, seats_before_ms: int) -> None:
-        """Forget keys used and seats last seen before these times."""
+        """Forget seats last seen before one time, and keys used before the other once their whole run was."""
         for statement, before_ms in (
             (
                 "delete from key where (until_ms, user, key) in "

@@ -45,14 +45,20 @@ class Tail:
 
     insert: Insert
     rows_max: int
-    move: str  # a statement that puts them where they belong, in the order of that place
+    last: str  # a statement for the last rowid
+    move: str  # one that puts the rows where they belong, in the order of that place
     empty: str
 
-    def add(self, connection: apsw.Connection, rows: Sequence[Row]) -> None:
-        """Append rows, inside the caller's transaction, and sort them in when the tail has become long."""
+    def add(self, connection: apsw.Connection, rows: Sequence[Row]) -> bool:
+        """Append rows, inside the caller's transaction. Returns whether the tail is long now."""
         if not rows:
-            return
+            return False
         self.insert.run(connection, rows)
-        if connection.last_insert_rowid() >= self.rows_max:
+        return connection.last_insert_rowid() >= self.rows_max
+
+    def sort(self, connection: apsw.Connection) -> None:
+        """Sort the rows in, inside the caller's transaction, if there are enough of them."""
+        last = connection.execute(self.last).get
+        if isinstance(last, int) and last >= self.rows_max:
             connection.execute(self.move)
             connection.execute(self.empty)

@@ -42,6 +42,7 @@ FACTS = Insert("insert into fact(seq, room, kind, at_ms, data)", 5)
 DELIVERIES = Tail(
     Insert("insert into delivery_tail(audience, seq)", 2),
     2_048,  # looking a room up goes through all of them: 0.1 ms
+    "select max(place) from delivery_tail",
     # a line may name an audience twice
     "insert or ignore into delivery(audience, seq) select audience, seq from delivery_tail order by audience, seq",
     "delete from delivery_tail",
@@ -49,6 +50,7 @@ DELIVERIES = Tail(
 KEYS = Tail(
     Insert("insert into key_tail(user, key, digest, ack, at_ms)", 5),
     4_096,
+    "select max(place) from key_tail",
     # the last word on a key stands
     "insert or replace into key(until_ms, user, key, digest, ack, at_ms) "
     "select (select max(at_ms) from key_tail), user, key, digest, ack, at_ms from key_tail order by user, key, place",
@@ -64,8 +66,11 @@ TIMERS = Insert("insert or replace into timer(room, key, due_ms, command, data)"
 TELLS = Insert("insert or ignore into tell(id, room, command, data)", 4)
 
 
-def write(connection: apsw.Connection, entries: Iterable[Entry]) -> None:
-    """Write entries inside the caller's transaction. Within one entry what ends comes before what begins."""
+def write(connection: apsw.Connection, entries: Iterable[Entry]) -> bool:
+    """Write entries inside the caller's transaction. Within one entry what ends comes before what begins.
+
+    Returns whether there is something to `sort`.
+    """
     facts: list[Row] = []
     deliveries: list[Row] = []
     keys: list[Row] = []
@@ -95,11 +100,17 @@ def write(connection: apsw.Connection, entries: Iterable[Entry]) -> None:
         for tell in entry.tells:
             tells.there.setdefault(tell.id, tell)  # as in the table: the first word of an id stands
     FACTS.run(connection, facts)
-    DELIVERIES.add(connection, deliveries)
-    KEYS.add(connection, keys)
+    long = [DELIVERIES.add(connection, deliveries), KEYS.add(connection, keys)]
     _write_seats(connection, seats)
     _write_timers(connection, timers)
     _write_tells(connection, tells)
+    return any(long)
+
+
+def sort(connection: apsw.Connection) -> None:
+    """Sort in the tails that are long, inside the caller's transaction."""
+    DELIVERIES.sort(connection)
+    KEYS.sort(connection)
 
 
 def _write_seats(connection: apsw.Connection, seats: Changes[tuple[str, str], SeatRecord]) -> None:

@@ -27,8 +27,6 @@ SCHEMA_VERSION = 2
 EPOCH_CHARS = 12  # 62 bits: two directories never share one
 SECRET_BYTES = 32
 CHECKED_FILE_MAX_BYTES = 64 * 1024 * 1024  # a larger one would hold up the start for seconds
-WAL_CHECKPOINT_PAGES = 1_000
-"""4 MiB. Commits wait for a checkpoint: at 8,000 messages a second 20 to 30 ms for 16 MiB, a quarter for 4 MiB."""
 WAL_KEPT_MAX_BYTES = 64 * 1024 * 1024
 WRITER_CACHE_KIB = 2 * 1024
 """The system keeps the file's pages, too. 4 MiB took half an hour of a small event to fill, and looked like a leak; at
@@ -175,7 +173,6 @@ def _begin_run(connection: apsw.Connection, durability: Durability) -> None:
 def _tune(connection: apsw.Connection) -> None:
     connection.pragma("journal_mode", "wal")
     connection.pragma("synchronous", "full")
-    connection.pragma("wal_autocheckpoint", WAL_CHECKPOINT_PAGES)
     connection.pragma("journal_size_limit", WAL_KEPT_MAX_BYTES)
     connection.pragma("cache_size", -WRITER_CACHE_KIB)
 

@@ -47,10 +47,14 @@ class Job(Generic[T]):
 
 
 class Thread:
-    """Started at once; ends after `stop` and all that was given to it before."""
+    """Started at once; ends after `stop` and all that was given to it before.
 
-    def __init__(self, name: str) -> None:
+    After each job, once whoever waits for it has been told, it calls `between`, which must not raise.
+    """
+
+    def __init__(self, name: str, between: Callable[[], None]) -> None:
         self._jobs: SimpleQueue[Job[Any] | None] = SimpleQueue()
+        self._between = between
         self._token = trio.lowlevel.current_trio_token()
         # A daemon, because a disk that never answers must not keep the process from ending.
         threading.Thread(target=self._run, name=name, daemon=True).start()
@@ -73,3 +77,4 @@ class Thread:
             except trio.RunFinishedError:
                 return  # nobody waits any more
             del job  # or it would keep a batch alive until the next one
+            self._between()

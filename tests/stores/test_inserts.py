@@ -47,9 +47,17 @@ def tail(connection: apsw.Connection) -> Tail:
     return Tail(
         Insert("insert into word_tail(word)", 1),
         4,
+        "select max(place) from word_tail",
         "insert or ignore into word select word from word_tail order by word",
         "delete from word_tail",
     )
+
+
+def add(connection: apsw.Connection, tail: Tail, letters: str) -> bool:
+    """Add words of one letter, and sort them in whether the tail is long or not."""
+    long = tail.add(connection, [(word,) for word in letters])
+    tail.sort(connection)
+    return long
 
 
 def words(connection: apsw.Connection) -> list[str]:
@@ -63,8 +71,9 @@ def words(connection: apsw.Connection) -> list[str]:
 def test_a_tail_is_sorted_in_when_it_is_long(connection: apsw.Connection, tail: Tail) -> None:
     seen = []
     for batch in ("d", "", "ba", "c", "e", "hgfi", "xyz"):
-        tail.add(connection, [(word,) for word in batch])
+        long = add(connection, tail, batch)
         seen.append(words(connection))
+        assert long == (seen[-1][1] == "")
     assert seen == [
         ["", "d"],
         ["", "d"],
@@ -77,12 +86,12 @@ def test_a_tail_is_sorted_in_when_it_is_long(connection: apsw.Connection, tail: 
 
 
 def test_what_is_rolled_back_was_never_there(connection: apsw.Connection, tail: Tail) -> None:
-    tail.add(connection, [("b",), ("a",)])
+    add(connection, tail, "ba")
     for _ in range(2):
         connection.execute("begin")
-        tail.add(connection, [("d",), ("c",)])
+        assert add(connection, tail, "dc")
         assert words(connection) == ["abcd", ""]
         connection.execute("rollback")
         assert words(connection) == ["", "ba"]
-    tail.add(connection, [("c",)])
+    add(connection, tail, "c")
     assert words(connection) == ["", "bac"]

@@ -26,6 +26,7 @@ def writing(tmp_path: Path) -> Iterator[apsw.Connection]:
         entries.append(Entry(Tenure(), f"room {seq % 5}", seq, print, [Line("said", b"%d" % seq, audiences)], seq=seq))
     with connection, short_tails():
         rows.write(connection, entries)
+        rows.sort(connection)
     yield connection
     connection.close()
 

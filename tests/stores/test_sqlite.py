@@ -17,10 +17,10 @@ import trio
 
 from livehub.errors import StoreError, Unavailable
 from livehub.ports import KeyRecord, Line, SeatRecord, TellRecord, Tenure, TimerRecord
-from livehub.stores import schema, sqlite, writer
+from livehub.stores import rows, schema, sqlite, writer
 from livehub.stores.directory import LOG_NAME
 from livehub.stores.sqlite import THREAD_NAME, SqliteStore, open_sqlite
-from tests.stores.desk import BIG, open_desk
+from tests.stores.desk import ANSWER_DEADLINE_S, BIG, TAIL_ROWS, open_desk
 
 ONE = Line("said", b'"one"', ("hall",))
 
@@ -198,6 +198,49 @@ async def test_a_transaction_that_was_left_open_is_rolled_back(tmp_path: Path) -
         desk.store._connection.execute("insert into meta values ('half', 1)")
         assert await desk.save(ONE) == 1
         assert desk.store._connection.execute("select 1 from meta where name = 'half'").fetchall() == []
+
+
+async def test_answers_do_not_wait_for_the_files_shape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    go = threading.Event()
+    monkeypatch.setattr(sqlite, "sort", lambda _: go.wait())
+    async with open_desk("disk", tmp_path) as desk:
+        with trio.fail_after(ANSWER_DEADLINE_S):
+            assert await desk.save(*[ONE] * TAIL_ROWS) == 1
+            go.set()
+
+
+async def test_a_tail_that_could_not_be_sorted_is_sorted_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def sort(connection: apsw.Connection) -> None:
+        if refusing:
+            connection.execute("insert into nowhere values (1)")
+        rows.sort(connection)
+
+    refusing = True
+    monkeypatch.setattr(sqlite, "sort", sort)
+    async with open_desk("disk", tmp_path) as desk:
+        assert isinstance(desk.store, SqliteStore)
+        await desk.save(*[ONE] * TAIL_ROWS)
+        assert await desk.save(ONE) == TAIL_ROWS + 1
+        refusing = False
+        await desk.save(ONE)
+        assert [record.seq for record in await desk.store.read("room", 0, 9)] == [1, 2, 3, 4, 5]
+        connection = desk.store._connection
+        left = desk.store._thread.start(lambda: connection.execute("select count(*) from delivery_tail").get)
+        assert await left.result() == 0
+    assert caplog.records
+    assert {record.message for record in caplog.records} == {
+        "the log's file is not in its best shape, which costs time and space: no such table: nowhere"
+    }
+
+
+async def test_the_wal_is_written_back_when_it_is_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "WAL_CHECKPOINT_PAGES", 50)
+    async with open_desk("sqlite", tmp_path) as desk:
+        for _ in range(300):
+            await desk.save(ONE)
+        assert (tmp_path / f"{LOG_NAME}-wal").stat().st_size < 100 * 4_200
 
 
 @pytest.mark.parametrize(("kind", "kept_longer"), [("sqlite", []), ("disk", ["k30"])], ids=["tail", "runs"])

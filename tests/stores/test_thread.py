@@ -19,9 +19,13 @@ def living() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == NAME]
 
 
+def nothing() -> None:
+    """What is to be done between jobs."""
+
+
 @pytest.fixture
 async def thread() -> AsyncIterator[Thread]:
-    thread = Thread(NAME)
+    thread = Thread(NAME, nothing)
     yield thread
     thread.stop()
     for one in living():
@@ -83,10 +87,31 @@ def test_a_loop_that_ended_does_not_hold_the_thread() -> None:
     go = threading.Event()
 
     async def leave() -> None:
-        Thread(NAME).start(lambda: go.wait(DEADLINE_S))
+        Thread(NAME, nothing).start(lambda: go.wait(DEADLINE_S))
 
     trio.run(leave)
     (thread,) = living()
     go.set()
     thread.join(DEADLINE_S)
     assert not thread.is_alive()
+
+
+async def test_what_comes_between_holds_up_nobody_who_was_served() -> None:
+    go = threading.Event()
+    seen: list[str] = []
+
+    def between() -> None:
+        assert go.wait(DEADLINE_S)
+        seen.append("between")
+
+    thread = Thread(NAME, between)
+    with trio.fail_after(DEADLINE_S):
+        await thread.start(lambda: seen.append("first")).result()
+        assert seen == ["first"]
+        second = thread.start(lambda: seen.append("second"))
+        go.set()
+        await second.result()
+    assert seen[:3] == ["first", "between", "second"]
+    thread.stop()
+    for one in living():
+        await trio.to_thread.run_sync(one.join, DEADLINE_S)

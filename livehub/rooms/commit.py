@@ -130,23 +130,23 @@ def _settles(request: Request) -> bool:
 
 def publish(hub: Hub, written: Written) -> None:
     """Show the world what was committed, and start what follows from it."""
-    state, performed = written.state, written.performed
-    seq = written.entry.seq if written.entry is not None else 0
+    state, performed, entry = written.state, written.performed, written.entry
+    kept = 0
     for fact in performed.facts:
-        audiences = state.audiences(fact.to) if fact.to else ()
         if fact.kept:
-            if audiences:
-                published = Published(seq, state.name, written.ask.at_ms, audiences, fact.kind, fact.data)
+            assert entry is not None
+            if audiences := entry.lines[kept].audiences:
+                published = Published(entry.seq + kept, state.name, entry.at_ms, audiences, fact.kind, fact.data)
                 hub.fanout.publish(published, state.own_of_fact(fact.kind, fact.data))
-            seq += 1
+            kept += 1
         else:
-            for audience in audiences:
+            for audience in state.audiences(fact.to):
                 _show_once(hub, written, fact, audience)
     for burst in performed.bursts:
         audience = state.audiences((burst.to,))[0]
         hub.fanout.show(hub.told(state.name, burst.event, burst.data, audience, written.ask.at_ms))
-    if written.entry is not None:
-        _start_errands(hub, written, written.entry)
+    if entry is not None:
+        _start_errands(hub, written, entry)
     for effect in performed.effects:
         if isinstance(effect, Do):
             hub.errands.do(state.name, effect)

@@ -11,7 +11,6 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from operator import itemgetter
 from typing import Protocol, TypeAlias
 
 import trio
@@ -20,6 +19,7 @@ from livehub.feature import JSON, Person
 from livehub.lean import lean
 from livehub.ports import Meter
 from livehub.rooms.peer import Peer
+from livehub.rooms.shares import Heard, Item, Numbered, Share, frames_of
 from livehub.wire.frames import Frame, Kind
 
 PENDING_BYTES_MAX = 256 * 1024
@@ -94,24 +94,6 @@ class Variant:
     peers: list[Peer]
 
 
-class _Item:
-    """What waits for the next flush: one frame per vocabulary and audience."""
-
-    __slots__ = ("audiences", "frames")
-
-    def __init__(self, audiences: tuple[str, ...], frames: dict[tuple[str, str], Frame]) -> None:
-        self.audiences = audiences
-        self.frames = frames
-
-
-Groups: TypeAlias = Mapping[tuple[str, ...], Sequence[tuple[int, _Item]]]
-"""What waits, numbered in its order, by audiences."""
-Heard: TypeAlias = tuple[tuple[tuple[str, ...], str], ...]
-"""Groups that somebody hears, and as which of their audiences."""
-Spoken: TypeAlias = dict[tuple[str, tuple[str, ...], str], list[tuple[int, Frame]]]
-"""Frames of a group for a vocabulary and an audience: looked up once, not for everybody who hears another one, too."""
-
-
 class Fanout:
     """Who hears what. All of it happens on the loop, in commit order; nothing here waits for a client."""
 
@@ -121,7 +103,7 @@ class Fanout:
         self._epoch = epoch
         self._flush_s = flush_s
         self._audiences: dict[str, dict[str, Listeners]] = {}
-        self._pending: list[_Item] = []
+        self._pending: list[Item] = []
         self._pending_bytes = 0
         self._ahead: dict[Peer, int] = {}  # who needs no more of what waits than from this place on
         self._answers: dict[Peer, list[Frame]] = {}  # go with the flush
@@ -275,7 +257,7 @@ class Fanout:
             place, self._ahead[peer] = self._ahead.get(peer, 0), len(self._pending)
             self._write(self._frames_for(peer, self._pending[place:]), [peer])
 
-    def _frames_for(self, peer: Peer, items: Sequence[_Item]) -> list[Frame]:
+    def _frames_for(self, peer: Peer, items: Sequence[Item]) -> list[Frame]:
         """What one peer is sent of these items."""
         vocabulary, frames = peer.vocabulary, []
         for item in items:
@@ -295,45 +277,57 @@ class Fanout:
             if text is not None:
                 self._write([Frame(text)], variant.peers)
 
-    def _flush_mixed(self, items: list[_Item], ahead: Mapping[Peer, int]) -> None:
+    def _flush_mixed(self, items: list[Item], ahead: Mapping[Peer, int]) -> None:
         """Several audiences at once: peers who hear the same items as the same audiences share one joined write.
 
         Most hear only what the largest audience does, and are not looked at one by one. Who is `ahead` has theirs.
         """
-        groups: dict[tuple[str, ...], list[tuple[int, _Item]]] = {}
+        groups: dict[tuple[str, ...], list[tuple[int, Item]]] = {}
         for number, item in enumerate(items):
             groups.setdefault(item.audiences, []).append((number, item))
         largest = max(groups, key=self.size)
         hears: dict[Peer, Heard] = {}
-        for audiences in groups:
+        for audiences, numbered in groups.items():
             if audiences != largest or len(largest) > 1:
-                for peer, audience in self._first_heard(audiences).items():
-                    if peer in ahead:
-                        continue
-                    hears[peer] = (*hears.get(peer, ()), (audiences, audience))
+                self._share_out(audiences, numbered, hears, ahead)
         if len(largest) == 1:
-            self._flush_largest(groups, largest, hears, ahead)
-        spoken: Spoken = {}
+            self._flush_largest(largest[0], Share(groups[largest], largest[0]), hears, ahead)
         together: dict[tuple[str, Heard], list[Peer]] = defaultdict(list)
         for peer, heard in hears.items():
             together[peer.vocabulary, heard].append(peer)
         for (vocabulary, heard), peers in together.items():
-            self._write(_frames(groups, vocabulary, heard, spoken), peers)
+            self._write(frames_of(heard, vocabulary), peers)
 
-    def _flush_largest(
-        self, groups: Groups, audiences: tuple[str, ...], hears: dict[Peer, Heard], ahead: Mapping[Peer, int]
+    def _share_out(
+        self, audiences: tuple[str, ...], items: Numbered, hears: dict[Peer, Heard], ahead: Mapping[Peer, int]
     ) -> None:
+        """Note what waits for some audiences with whoever hears it."""
+        heard: set[Peer] = set()
+        for audience in audiences:
+            share = Share(items, audience)
+            for listeners in self._audiences.get(audience, {}).values():
+                for peer in listeners:
+                    if peer not in heard and peer not in ahead:
+                        hears[peer] = (*hears[peer], share) if peer in hears else (share,)
+                if len(audiences) > 1:
+                    heard.update(listeners)
+
+    def _flush_largest(self, audience: str, share: Share, hears: dict[Peer, Heard], ahead: Mapping[Peer, int]) -> None:
         """Write to whoever hears one audience alone; who is in `hears` too is noted there."""
-        heard = (audiences, audiences[0])
-        for vocabulary, listeners in list(self._audiences.get(audiences[0], {}).items()):
+        for vocabulary, listeners in list(self._audiences.get(audience, {}).items()):
             for peer in [peer for peer in hears if peer in listeners]:
-                hears[peer] = (*hears[peer], heard)
+                hears[peer] = (*hears[peer], share)
             peers = [peer for peer in listeners if peer not in hears and peer not in ahead]
-            self._write(_frames(groups, vocabulary, (heard,), {}), peers)
+            self._write(frames_of((share,), vocabulary), peers)
 
     def size(self, audiences: tuple[str, ...]) -> int:
         """How many listeners these audiences have; who listens to several counts several times."""
-        return sum(len(heard) for audience in audiences for heard in self._audiences.get(audience, {}).values())
+        size = 0
+        for audience in audiences:
+            if (by_vocabulary := self._audiences.get(audience)) is not None:
+                for listeners in by_vocabulary.values():
+                    size += len(listeners)
+        return size
 
     def _write(self, frames: list[Frame], peers: list[Peer]) -> None:
         if not frames:
@@ -369,24 +363,9 @@ class Fanout:
     def _queue(self, audiences: tuple[str, ...], frames: dict[tuple[str, str], Frame]) -> None:
         if not frames:
             return
-        self._pending.append(_Item(audiences, frames))
-        self._pending_bytes += max(frame.size for frame in frames.values())
+        self._pending.append(Item(audiences, frames))
+        self._pending_bytes += max([frame.size for frame in frames.values()])
         if self._pending_bytes > PENDING_BYTES_MAX:
             self.flush()
         else:
             self._wake.set()
-
-
-def _frames(groups: Groups, vocabulary: str, heard: Heard, spoken: Spoken) -> list[Frame]:
-    """What somebody who hears these groups is sent, in the order of the log."""
-    found: list[tuple[int, Frame]] = []
-    for audiences, audience in heard:
-        key = (vocabulary, audiences, audience)
-        if (frames := spoken.get(key)) is None:
-            named = (vocabulary, audience)
-            frames = [(number, item.frames[named]) for number, item in groups[audiences] if named in item.frames]
-            spoken[key] = frames
-        found += frames
-    if len(heard) > 1:
-        found.sort(key=itemgetter(0))
-    return [frame for _, frame in found]

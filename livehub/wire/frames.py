@@ -57,7 +57,7 @@ class Frame:
     @property
     def size(self) -> int:
         """Bytes this frame weighs in an outbox."""
-        return len(self.text) + sum(map(len, self.attachments))
+        return len(self.text) + (sum(map(len, self.attachments)) if self.attachments else 0)
 
 
 def text_frame(payload: bytes) -> bytes:

@@ -90,6 +90,8 @@ def test_it_gives_what_the_log_would_or_nothing(
     for gap, lines in entries:
         seq += 1 + gap  # what was not saved leaves a gap
         recent.note(entry(seq, *lines))
+        if gap == 1:  # somebody came back meanwhile
+            recent.replay(dict.fromkeys(AUDIENCES, seq), seq, 9)
         for audiences in lines:
             log[seq] = audiences
             seq += 1

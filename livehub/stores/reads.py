@@ -53,7 +53,8 @@ due as materialized (
         )
         union all
         select t.seq, a.place
-        from delivery_tail t cross join asked a on a.audience = t.audience and t.seq > a.heard and t.seq <= :upto
+        from delivery_tail t cross join asked a on a.audience = t.audience and t.seq > a.heard
+        where t.audience in (select audience from asked) and t.seq <= :upto
     )
     group by seq order by seq limit :limit
 )

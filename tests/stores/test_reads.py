@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import apsw
@@ -75,6 +76,19 @@ def test_replay_looks_at_no_more_than_its_limit_per_audience(reading: apsw.Conne
 
     assert [record.seq for record in reads.replay(reading, {"all": 0, "even": 0}, FACTS, 3)] == [1, 2, 3]
     assert steps(3) * 10 < steps(FACTS)
+
+
+def test_replay_goes_through_the_tail_once_for_all_audiences(
+    writing: apsw.Connection, reading: apsw.Connection
+) -> None:
+    lines = [Line("said", b"", ("all",))] * 500
+    with writing:
+        rows.write(writing, [Entry(Tenure(), "room", 1, print, lines, seq=FACTS + 1)])
+    one, many = (
+        work(reading, partial(reads.replay, reading, asked, 2 * FACTS, 10))
+        for asked in ({"nobody": 0}, {f"nobody {number}": 0 for number in range(60)})
+    )
+    assert many < 3 * one
 
 
 def work(connection: apsw.Connection, read: Callable[[], object]) -> int:

@@ -64,13 +64,13 @@ select f.seq, f.room, f.kind, f.at_ms, f.data, due.place from due cross join fac
 tail's the first `limit` remain."""
 
 FIND_KEY = """
-with recursive run(until_ms) as (
-    select min(until_ms) from key
+with recursive run(since_ms) as (
+    select min(since_ms) from key
     union all
-    select (select min(until_ms) from key where until_ms > run.until_ms) from run where run.until_ms is not null
+    select (select min(since_ms) from key where since_ms > run.since_ms) from run where run.since_ms is not null
 )
 select key.user, key.key, key.digest, key.ack, key.at_ms
-from run cross join key on key.until_ms = run.until_ms and key.user = :user and key.key = :key
+from run cross join key on key.since_ms = run.since_ms and key.user = :user and key.key = :key
 union all
 select user, key, digest, ack, at_ms from key_tail where user = :user and key = :key
 order by at_ms desc limit 1
@@ -78,7 +78,8 @@ order by at_ms desc limit 1
 """One that came again after its life is there twice until the first is pruned: the latest stands."""
 
 KEYS_SINCE = """
-select user, key from key where until_ms >= :at_ms and at_ms >= :at_ms
+select user, key from key
+where since_ms >= coalesce((select max(since_ms) from key where since_ms <= :at_ms), 0) and at_ms >= :at_ms
 union all
 select user, key from key_tail where at_ms >= :at_ms
 """

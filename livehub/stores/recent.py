@@ -68,7 +68,8 @@ class Recent:
         return records[bisect_right(records, heard, key=SEQ) : bisect_right(records, upto, key=SEQ)]
 
     def _look_through(self) -> None:
-        for seq, room, at_ms, line in islice(self._noted, self._looked_through, None):
+        new = list(islice(reversed(self._noted), len(self._noted) - self._looked_through))
+        for seq, room, at_ms, line in reversed(new):
             for audience in dict.fromkeys(line.audiences):
                 self._by_audience[audience].append(Record(seq, room, line.kind, at_ms, line.data, audience))
         self._looked_through = len(self._noted)

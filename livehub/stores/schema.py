@@ -2,7 +2,7 @@
 
 `seat`, `tell` and the tails are ordered by when a row was added, and keep a rowid for that; everything else is its own
 primary key. A room's facts are found among the deliveries, under a name of its own (`stores/rows.py`). Rows come to
-`delivery` and `key` through their tails (`stores/inserts.py`), to `key` in sorted runs, each known by its latest time.
+`delivery` and `key` through their tails (`stores/inserts.py`), to `key` in sorted runs, each known by when it began.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ create table fact(
 create table delivery(audience text not null, seq integer not null, primary key (audience, seq)) without rowid;
 create table delivery_tail(place integer primary key, audience text not null, seq integer not null);
 create table key(
-    until_ms integer not null, user text not null, key text not null, digest blob not null, ack blob not null,
-    at_ms integer not null, primary key (until_ms, user, key)
+    since_ms integer not null, user text not null, key text not null, digest blob not null, ack blob not null,
+    at_ms integer not null, primary key (since_ms, user, key)
 ) without rowid;
 create table key_tail(
     place integer primary key, user text not null, key text not null, digest blob not null, ack blob not null,
@@ -104,6 +104,7 @@ def open_log(file: Path, durability: Durability, now_ms: int) -> tuple[apsw.Conn
             _create(connection, now_ms)
         else:
             upgrade(connection, file, SCHEMA_VERSION)
+        connection.pragma("temp_store", "memory")  # sorting a tail needs 1 MB; an upgrade may need a file
         _begin_run(connection, durability)
         return connection, _identity(connection)
     except apsw.NotADBError as error:

@@ -9,6 +9,7 @@ own, see only what is committed and never hold up the writer.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -36,6 +37,7 @@ READERS = 3
 PROBE_BYTES = 64 * 1024  # more than the free pages that a full file is likely to have
 WAL_CHECKPOINT_PAGES = 1_000
 """4 MiB. The next commit waits for a checkpoint: at 8,000 messages a second 20 to 30 ms for 16 MiB, 10 for 4."""
+TIDY_AGAIN_S = 5.0
 PRUNE_CHUNK_ROWS = 5_000  # a day's keys in one transaction would hold up every commit behind it
 
 T = TypeVar("T")
@@ -65,6 +67,8 @@ class SqliteStore(Writer):
         self._commit: Job[frozenset[int]] | None = None
         self._unsorted = False  # a tail is long
         self._wal_pages = 0
+        self._tidy_again_s = -math.inf
+        self._damage: apsw.Error | None = None  # found while nobody waited
         self._connection.set_wal_hook(self._note_wal)  # in the place of SQLite's own checkpoints
         self._abandoned = False  # a commit outlasted the closing deadline: its thread still has the connection
 
@@ -125,11 +129,12 @@ class SqliteStore(Writer):
         await self._perform(act)
 
     async def prune(self, keys_before_ms: int, seats_before_ms: int) -> None:
-        """Forget seats last seen before one time, and keys used before the other once their whole run was."""
+        """Forget seats last seen before one time, and keys used before the other once their run is all of such."""
         for statement, before_ms in (
             (
-                "delete from key where (until_ms, user, key) in "
-                "(select until_ms, user, key from key where until_ms < ? limit ?)",
+                # a run is over when the next one begins
+                "delete from key where (since_ms, user, key) in (select since_ms, user, key from key "
+                "where since_ms < (select max(since_ms) from key where since_ms < ?) limit ?)",
                 keys_before_ms,
             ),
             (
@@ -244,23 +249,30 @@ class SqliteStore(Writer):
         return apsw.SQLITE_OK
 
     def _tidy(self) -> None:
-        """What nobody waits for. If it fails it is tried again after the next commit."""
+        """What nobody waits for. If it fails it is tried again later; a damaged file takes no more commits."""
+        if self._abandoned or time.monotonic() < self._tidy_again_s:
+            return
         try:
-            if self._unsorted and not self._abandoned:
+            if self._unsorted:
                 with self._transaction():
                     sort(self._connection)
                 self._unsorted = False
-            if self._wal_pages >= WAL_CHECKPOINT_PAGES and not self._abandoned:
+            if self._wal_pages >= WAL_CHECKPOINT_PAGES:
                 self._connection.wal_checkpoint()
                 self._wal_pages = 0
         except Exception as error:  # the thread must live on, for the commits
             log.warning("the log's file is not in its best shape, which costs time and space: %s", error)
+            self._tidy_again_s = time.monotonic() + TIDY_AGAIN_S
+            if isinstance(error, apsw.CorruptError | apsw.NotADBError):
+                self._damage = error
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         execute = self._connection.execute
         if self._connection.in_transaction:
             execute("rollback")  # the disk did not even take the rollback of the last one
+        if self._damage is not None:
+            raise self._damage
         execute("begin immediate")
         try:
             yield
@@ -286,6 +298,7 @@ class SqliteStore(Writer):
         except apsw.Error as error:
             log.warning("the log closes unfinished, the next start completes it: %s", error)
         self._connection.close()
+        self._abandoned = True  # nothing more is to be tidied
 
 
 def _is_of_the_item(error: Exception) -> bool:

@@ -13,6 +13,7 @@ import trio
 
 from livehub.ports import Entry, Line, Meter, Tenure
 from livehub.stores import rows
+from livehub.stores.inserts import Tail
 from livehub.stores.memory import MemoryStore, open_memory
 from livehub.stores.recent import FACTS_MAX
 from livehub.stores.sqlite import SqliteStore, open_sqlite
@@ -150,9 +151,10 @@ async def open_desk(
 
 @contextmanager
 def short_tails() -> Iterator[None]:
-    """Stores sort after every few rows."""
+    """Stores sort after every few rows, and begin a run of keys after every few more."""
     with ExitStack() as patches:
         for name in ("DELIVERIES", "KEYS"):
-            short = replace(getattr(rows, name), rows_max=TAIL_ROWS)
-            patches.enter_context(patch.object(rows, name, short))
+            tail: Tail = getattr(rows, name)
+            move = tail.move.replace("16384", str(TAIL_ROWS))
+            patches.enter_context(patch.object(rows, name, replace(tail, rows_max=TAIL_ROWS, move=move)))
         yield

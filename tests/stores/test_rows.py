@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import apsw
@@ -70,6 +71,18 @@ def test_what_is_looked_up_by_name_is_found_in_the_tail_and_sorted(connection: a
     assert reads.count(connection, "room:2") == len(range(2, count + 1, 5))
     assert [reads.find_key(connection, key.user, key.key) for key in keys[::97]] == keys[::97]
     assert len(reads.keys_since(connection, 11)) == count - 10
+
+
+def test_keys_lie_in_few_runs(connection: apsw.Connection) -> None:
+    """Each is looked through for every key that may have come again."""
+    keys = (KeyRecord("ada", f"{number * 7919 % 50_000:05}", b"", b"", number) for number in range(50_000))
+    while batch := list(islice(keys, rows.KEYS.rows_max)):
+        if write(connection, [Entry(Tenure(), "room", 1, print, key=key) for key in batch]):
+            rows.sort(connection)
+    runs = connection.execute("select since_ms, count(*) from key group by since_ms order by since_ms").fetchall()
+    assert runs == [(0, 5 * 4_096), (5 * 4_096, 5 * 4_096), (10 * 4_096, 2 * 4_096)]
+    assert reads.find_key(connection, "ada", "00000") == KeyRecord("ada", "00000", b"", b"", 0)
+    assert len(reads.keys_since(connection, 30_000)) == 20_000
 
 
 def test_within_an_entry_what_ends_comes_before_what_begins(connection: apsw.Connection) -> None:

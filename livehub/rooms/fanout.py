@@ -19,7 +19,7 @@ from livehub.feature import JSON, Person
 from livehub.lean import lean
 from livehub.ports import Meter
 from livehub.rooms.peer import Peer
-from livehub.rooms.shares import Heard, Item, Numbered, Share, frames_of
+from livehub.rooms.shares import Heard, Item, Share, frames_of
 from livehub.wire.frames import Frame, Kind
 
 PENDING_BYTES_MAX = 256 * 1024
@@ -289,7 +289,10 @@ class Fanout:
         hears: dict[Peer, Heard] = {}
         for audiences, numbered in groups.items():
             if audiences != largest or len(largest) > 1:
-                self._share_out(audiences, numbered, hears, ahead)
+                shares = {audience: Share(numbered, audience) for audience in audiences}
+                for peer, audience in self._first_heard(audiences).items():
+                    if peer not in ahead:
+                        hears[peer] = (*hears.get(peer, ()), shares[audience])
         if len(largest) == 1:
             self._flush_largest(largest[0], Share(groups[largest], largest[0]), hears, ahead)
         together: dict[tuple[str, Heard], list[Peer]] = defaultdict(list)
@@ -297,20 +300,6 @@ class Fanout:
             together[peer.vocabulary, heard].append(peer)
         for (vocabulary, heard), peers in together.items():
             self._write(frames_of(heard, vocabulary), peers)
-
-    def _share_out(
-        self, audiences: tuple[str, ...], items: Numbered, hears: dict[Peer, Heard], ahead: Mapping[Peer, int]
-    ) -> None:
-        """Note what waits for some audiences with whoever hears it."""
-        heard: set[Peer] = set()
-        for audience in audiences:
-            share = Share(items, audience)
-            for listeners in self._audiences.get(audience, {}).values():
-                for peer in listeners:
-                    if peer not in heard and peer not in ahead:
-                        hears[peer] = (*hears[peer], share) if peer in hears else (share,)
-                if len(audiences) > 1:
-                    heard.update(listeners)
 
     def _flush_largest(self, audience: str, share: Share, hears: dict[Peer, Heard], ahead: Mapping[Peer, int]) -> None:
         """Write to whoever hears one audience alone; who is in `hears` too is noted there."""

@@ -63,7 +63,6 @@ class SqliteStore(Writer):
         self._identity = identity
         self._readers = Readers(readers)
         self._recent = Recent(identity.last_seq, facts_max=recent_facts_max)
-        self._thread = Thread(THREAD_NAME, self._tidy)
         self._commit: Job[frozenset[int]] | None = None
         self._unsorted = False  # a tail is long
         self._wal_pages = 0
@@ -71,6 +70,7 @@ class SqliteStore(Writer):
         self._damage: apsw.Error | None = None  # found while nobody waited
         self._connection.set_wal_hook(self._note_wal)  # in the place of SQLite's own checkpoints
         self._abandoned = False  # a commit outlasted the closing deadline: its thread still has the connection
+        self._thread = Thread(THREAD_NAME, self._tidy)
 
     @property
     def epoch(self) -> str:
@@ -298,7 +298,7 @@ class SqliteStore(Writer):
         except apsw.Error as error:
             log.warning("the log closes unfinished, the next start completes it: %s", error)
         self._connection.close()
-        self._abandoned = True  # nothing more is to be tidied
+        self._unsorted, self._wal_pages = False, 0  # the thread tidies up once more after this
 
 
 def _is_of_the_item(error: Exception) -> bool:

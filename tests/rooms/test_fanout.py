@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import orjson
 import pytest
@@ -17,6 +16,7 @@ from trio.testing import MockClock
 from livehub.feature import JSON
 from livehub.rooms import fanout as module
 from livehub.rooms.fanout import Fanout, Published, Told
+from livehub.rooms.peer import Peer
 from livehub.wire.frames import Frame, Kind
 from tests.kit import ANNA, Ears, Meter, ears, settle
 
@@ -342,13 +342,13 @@ async def test_a_crowd_is_not_looked_at_one_by_one_for_the_sake_of_a_few(
         studio.listener("hall")
     studio.listener("staff", "hall")
     looked_at: list[tuple[str, ...]] = []
-    share_out = studio.fanout._share_out
+    first_heard = studio.fanout._first_heard
 
-    def noted(audiences: tuple[str, ...], *others: Any) -> None:
+    def noted(audiences: tuple[str, ...]) -> dict[Peer, str]:
         looked_at.append(audiences)
-        share_out(audiences, *others)
+        return first_heard(audiences)
 
-    monkeypatch.setattr(studio.fanout, "_share_out", noted)
+    monkeypatch.setattr(studio.fanout, "_first_heard", noted)
     studio.publish(1)
     studio.publish(2, ("staff",))
     studio.fanout.flush()

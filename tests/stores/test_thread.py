@@ -27,6 +27,11 @@ def nothing() -> None:
 async def thread() -> AsyncIterator[Thread]:
     thread = Thread(NAME, nothing)
     yield thread
+    await end(thread)
+
+
+async def end(thread: Thread) -> None:
+    """Stop a thread and wait until it is gone."""
     thread.stop()
     for one in living():
         await trio.to_thread.run_sync(one.join, DEADLINE_S)
@@ -112,6 +117,4 @@ async def test_what_comes_between_holds_up_nobody_who_was_served() -> None:
         go.set()
         await second.result()
     assert seen[:3] == ["first", "between", "second"]
-    thread.stop()
-    for one in living():
-        await trio.to_thread.run_sync(one.join, DEADLINE_S)
+    await end(thread)

@@ -15,6 +15,7 @@ from livehub.stores.schema import APPLICATION_ID, SCHEMA_VERSION, open_log
 
 MINUTE_MS = 60_000
 
+# What that version made, word for word: it does not follow `schema.py`, and nothing here may.
 VERSION_1 = """
 create table meta(name text primary key, value) without rowid;
 create table fact(
